@@ -1,0 +1,138 @@
+package control
+
+import (
+	"time"
+
+	"sluice/drain"
+	"sluice/healthcheck"
+)
+
+// Admin is what the operator wants of a backend. It is a fact of its own: health never changes it.
+type Admin string
+
+const (
+	Ready Admin = "ready" // takes new requests when it is up
+	Drain Admin = "drain" // takes none, is still checked, finishes what is inside
+	Maint Admin = "maint" // the same, and is not checked
+)
+
+// Cause says who changed what, by which way and why. Every change carries one; log, history and status show it.
+type Cause struct {
+	By   string `json:"by"`             // "operator", "file", "signal"; or the name given with --by
+	Via  string `json:"via"`            // "api", "start", "signal"
+	Verb string `json:"verb"`           // "flip", "rollback", "drain", "ready", "maint", "start", "stop"
+	Note string `json:"note,omitempty"` // given with --note
+}
+
+// Status is all that there is to see, at one moment. It is what GET /v1/status answers with.
+type Status struct {
+	Generation uint64          `json:"generation"`
+	Version    string          `json:"version"`
+	PID        int             `json:"pid"`
+	Started    time.Time       `json:"started"`
+	Draining   bool            `json:"draining"` // Sluice itself is on its way out
+	ConfigFile string          `json:"config_file,omitempty"`
+	StateDir   string          `json:"state_dir"`
+	Damage     string          `json:"damage,omitempty"` // what was wrong with the saved state, loudly
+	Services   []ServiceStatus `json:"services"`
+}
+
+// ServiceStatus is one service.
+type ServiceStatus struct {
+	Name     string         `json:"name"`
+	Hosts    []string       `json:"hosts,omitempty"`
+	Path     string         `json:"path"`
+	Live     string         `json:"live"`
+	Release  string         `json:"release,omitempty"`  // what the live pool's up backends report; "v1+v2" when mixed
+	Previous string         `json:"previous,omitempty"` // what rollback would flip to
+	Rollback RollbackStatus `json:"rollback"`
+	Since    time.Time      `json:"since"` // of the last flip, or of the start
+	Cause    Cause          `json:"cause"`
+	Inside   int            `json:"inside"`
+	Pools    []PoolStatus   `json:"pools"`
+	Drift    []Drift        `json:"drift,omitempty"`
+	Traffic  Traffic        `json:"traffic"`
+}
+
+// RollbackStatus says whether `rollback` would work now, and to what.
+type RollbackStatus struct {
+	Ready   bool   `json:"ready"`
+	Pool    string `json:"pool,omitempty"`
+	Release string `json:"release,omitempty"`
+	Why     string `json:"why"` // "2/2 healthy", or why not
+}
+
+// PoolStatus is one pool.
+type PoolStatus struct {
+	Name     string          `json:"name"`
+	Live     bool            `json:"live"`
+	Armed    bool            `json:"armed"` // idle, checked and warm: ready for a flip or a rollback
+	Release  string          `json:"release,omitempty"`
+	Eligible int             `json:"eligible"` // backends that are up and ready
+	Inside   int             `json:"inside"`
+	Backends []BackendStatus `json:"backends"`
+}
+
+// BackendStatus is one backend of one pool.
+type BackendStatus struct {
+	Address string            `json:"address"`
+	Weight  int               `json:"weight"`
+	Admin   Admin             `json:"admin"`
+	Cause   *Cause            `json:"cause,omitempty"` // of Admin, when an operator set it
+	Health  healthcheck.State `json:"health"`
+	Reason  string            `json:"reason,omitempty"` // why it is not up
+	Release string            `json:"release,omitempty"`
+	Since   time.Time         `json:"since"`   // of Health
+	Checked time.Time         `json:"checked"` // when the last check ended; zero: never
+	Inside  int               `json:"inside"`
+	// InsideBy counts what is inside by class; only classes with something inside.
+	InsideBy map[drain.Class]int `json:"inside_by,omitempty"`
+	Idle     int                 `json:"idle_connections"`
+	Requests int64               `json:"requests"`
+	Failures int64               `json:"failures"`
+}
+
+// Drift is a place where what was decided differs from what the file says.
+type Drift struct {
+	What    string `json:"what"` // "live", "backend blue/10.0.0.1:3000"
+	Decided string `json:"decided"`
+	File    string `json:"file"`
+	Why     string `json:"why"` // "flipped by operator 3m ago"
+}
+
+// Traffic is what a service answered since the process began.
+type Traffic struct {
+	Requests int64    `json:"requests"`
+	Status   [6]int64 `json:"status"` // by first digit; 0: no answer
+	Retries  int64    `json:"retries"`
+	Lost     int64    `json:"lost"`
+}
+
+// Receipt is the end of one operation: what was asked, what became of the requests that were inside.
+type Receipt struct {
+	ID         string    `json:"id"`
+	Generation uint64    `json:"generation"`
+	Verb       string    `json:"verb"`
+	Service    string    `json:"service"`
+	From       string    `json:"from,omitempty"`    // pool or administration before
+	To         string    `json:"to,omitempty"`      // pool or administration now
+	Backend    string    `json:"backend,omitempty"` // of drain, ready, maint
+	Release    string    `json:"release,omitempty"` // that takes the traffic now
+	Began      time.Time `json:"began"`
+	Switched   float64   `json:"switched_ms"` // from the call to the moment the new snapshot was in place
+	Done       bool      `json:"done"`        // false: still draining, or waiting to be up
+	Unchanged  bool      `json:"unchanged,omitempty"`
+	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
+	Drain  *drain.Report `json:"drain,omitempty"`
+	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done
+	Cause  Cause         `json:"cause"`
+}
+
+// Refusal is a change that was not made, and why. Nothing changed.
+type Refusal struct {
+	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping"
+	What string
+	Hint string // the next step
+}
+
+func (r *Refusal) Error() string { return r.What }

@@ -1,0 +1,168 @@
+// Package drain holds a gate that admits work until it is closed, and the one procedure that empties it: close the
+// gate, nudge, wait, cut, report. It serves a backend, a pool and the whole process alike, and refuses to know what
+// the work is, what carries it, or who asked for the drain.
+package drain
+
+import (
+	"context"
+	"time"
+)
+
+// Policy says how long each class may still take. Zero means: cut at once.
+type Policy struct {
+	Timeout   time.Duration // request and upload
+	Stream    time.Duration // stream
+	WebSocket time.Duration // websocket and tunnel
+}
+
+// Deadline returns how long work of class c may take from the start of the drain.
+func (p Policy) Deadline(c Class) time.Duration {
+	switch c {
+	case Stream:
+		return p.Stream
+	case WebSocket, Tunnel:
+		return p.WebSocket
+	default:
+		return p.Timeout
+	}
+}
+
+// longest is the deadline after which nothing may be inside.
+func (p Policy) longest() time.Duration { return max(p.Timeout, p.Stream, p.WebSocket) }
+
+// Item is one piece of work inside, as a person reads it. Its texts are copies: an Item may be kept.
+type Item struct {
+	ID     string    `json:"id"`
+	Class  Class     `json:"class"`
+	Began  time.Time `json:"began"`
+	Method string    `json:"method,omitempty"`
+	Host   string    `json:"host,omitempty"`
+	Path   string    `json:"path,omitempty"`
+	Client string    `json:"client,omitempty"`
+
+	// Cut ends this piece of work, and only this one: it does nothing when the work has ended meanwhile.
+	// It returns at once; the work leaves its gate when it has been taken apart. It reports whether it was still there.
+	Cut func() bool `json:"-"`
+}
+
+// Job is what one drain empties.
+type Job struct {
+	Gates  []*Gate
+	Inside func() []Item // lists the work inside Gates; nil when it cannot be listed, and then nothing is cut
+	Nudge  func()        // after the gates are closed: close what idles, tell peers; may be nil
+	Policy Policy
+}
+
+const (
+	// pace is how often the ledger is read again once a class is past its deadline: work may change class meanwhile.
+	pace = 50 * time.Millisecond
+	// unwind is how long work that was cut may take to leave; longer means it hangs, which the report says.
+	unwind = 5 * time.Second
+)
+
+// Run closes the gates, nudges, waits for the work inside to finish, cuts each class at its deadline and reports.
+// A cancelled ctx ends the waiting, not the drain's effect: the gates stay closed and what was inside is reported as left.
+func Run(ctx context.Context, job Job) Report {
+	r := newRun(job)
+	for !r.empty() {
+		if !r.wait(ctx) {
+			break
+		}
+		r.cutOverdue()
+	}
+	return r.report()
+}
+
+// run is one drain in progress; owned by the goroutine that called Run.
+type run struct {
+	job   Job
+	began time.Time
+	found int
+	seen  map[string]Class // the last class each piece of work was seen in
+	cut   map[string]Item
+}
+
+func newRun(job Job) *run {
+	r := &run{job: job, began: time.Now(), seen: map[string]Class{}, cut: map[string]Item{}}
+	for _, g := range job.Gates {
+		r.found += g.Close()
+	}
+	if job.Nudge != nil {
+		job.Nudge()
+	}
+	r.look()
+	return r
+}
+
+// look reads the ledger.
+func (r *run) look() []Item {
+	if r.job.Inside == nil {
+		return nil
+	}
+	items := r.job.Inside()
+	for _, it := range items {
+		r.seen[it.ID] = it.Class
+	}
+	return items
+}
+
+func (r *run) inside() (n int) {
+	for _, g := range r.job.Gates {
+		n += g.Inside()
+	}
+	return n
+}
+
+func (r *run) empty() bool { return r.inside() == 0 }
+
+// wait sleeps until the gates are empty or there may be something to cut. It returns false when the run is over.
+func (r *run) wait(ctx context.Context) bool {
+	pause := r.pause()
+	if pause < 0 {
+		return false
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for _, g := range r.job.Gates {
+		select {
+		case <-g.Empty():
+		case <-timer.C:
+			return true
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return false
+}
+
+// pause is the time to the next look at the ledger, or negative when there is nothing left to wait for.
+func (r *run) pause() time.Duration {
+	age := time.Since(r.began)
+	if age >= r.job.Policy.longest()+unwind {
+		return -1
+	}
+	next := r.job.Policy.longest() + unwind - age
+	for _, c := range Classes() {
+		switch d := r.job.Policy.Deadline(c) - age; {
+		case d > 0:
+			next = min(next, d)
+		default:
+			next = min(next, pace)
+		}
+	}
+	return next
+}
+
+// cutOverdue ends what has outlived the deadline of its class.
+func (r *run) cutOverdue() {
+	age := time.Since(r.began)
+	for _, it := range r.look() {
+		if _, done := r.cut[it.ID]; done || age < r.job.Policy.Deadline(it.Class) || it.Cut == nil {
+			continue
+		}
+		if it.Cut() {
+			it.Cut = nil
+			r.cut[it.ID] = it
+		}
+	}
+}

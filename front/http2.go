@@ -1,0 +1,249 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"sluice/http1"
+	"sluice/message"
+	"sluice/proxy"
+)
+
+// http2Front serves HTTP/2 connections: net/http reads the frames, and each stream becomes an exchange.
+type http2Front struct {
+	front  *Server
+	server *http.Server
+	conns  chan net.Conn
+	ended  chan struct{}
+	once   sync.Once
+}
+
+func newHTTP2(s *Server) *http2Front {
+	f := &http2Front{front: s, conns: make(chan net.Conn), ended: make(chan struct{})}
+	f.server = &http.Server{
+		Handler: f, Protocols: new(http.Protocols), IdleTimeout: s.opts.Timeouts.Idle,
+		MaxHeaderBytes: s.opts.Limits.Head, ConnState: f.connState, ErrorLog: silent(),
+	}
+	f.server.Protocols.SetHTTP2(true)
+	go f.server.Serve(f)
+	return f
+}
+
+// serve hands over a connection on which HTTP/2 was agreed. It is in the server's gate already.
+func (f *http2Front) serve(nc net.Conn) {
+	select {
+	case f.conns <- nc:
+	case <-f.ended:
+		nc.Close()
+		f.front.gate.Leave()
+	}
+}
+
+func (f *http2Front) connState(_ net.Conn, state http.ConnState) {
+	if state == http.StateClosed {
+		f.front.gate.Leave()
+	}
+}
+
+// goAway tells the clients to open no more streams here, and lets those that are open finish.
+func (f *http2Front) goAway(ctx context.Context) { f.server.Shutdown(ctx) }
+
+// Accept, Close and Addr make it the listener that its own server accepts from.
+func (f *http2Front) Accept() (net.Conn, error) {
+	select {
+	case nc := <-f.conns:
+		return nc, nil
+	case <-f.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept.
+func (f *http2Front) Close() error {
+	f.once.Do(func() { close(f.ended) })
+	return nil
+}
+
+// Addr is never looked at.
+func (f *http2Front) Addr() net.Addr { return &net.UnixAddr{Name: "http2", Net: "unix"} }
+
+// ServeHTTP takes one stream through an exchange.
+func (f *http2Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	st := &stream{w: w, r: r, control: http.NewResponseController(w)}
+	st.ex = proxy.NewExchange(st, f.front.streamPeer(r))
+	st.ex.Reset(time.Now())
+	if err := st.readHead(); err != nil {
+		f.front.opts.Proxy.Reject(st.ex, &proxy.Error{Status: 400, Fault: proxy.ByClient, What: err.Error()})
+		return
+	}
+	ledger := &f.front.opts.Proxy.Ledger
+	ledger.Add(st.ex)
+	defer ledger.Remove(st.ex)
+	defer context.AfterFunc(r.Context(), st.ex.ClientGone)()
+	f.front.opts.Proxy.Serve(st.ex)
+	if st.aborted {
+		panic(http.ErrAbortHandler) // resets the stream: a clean end would pass for a whole body
+	}
+}
+
+func (s *Server) streamPeer(r *http.Request) *proxy.Peer {
+	nc := addresses{remote: r.RemoteAddr}
+	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		nc.local = a.String()
+	}
+	return s.peer(nc, "https")
+}
+
+// stream is one HTTP/2 stream as an exchange's client.
+type stream struct {
+	w       http.ResponseWriter
+	r       *http.Request
+	control *http.ResponseController
+	ex      *proxy.Exchange
+
+	buf     []byte
+	read    int64 // bytes of the body so far
+	ended   bool  // the body came to its clean end
+	aborted bool
+}
+
+var errMalformed = errors.New("malformed request")
+
+// readHead makes the request head of the stream's. Connection-specific fields were refused by the reader below
+// (RFC 9113 §8.2.2); the target and the authority obey the same rules here as in HTTP/1.1.
+func (st *stream) readHead() error {
+	h := &st.ex.Request
+	h.Reset()
+	h.Method, h.Target, h.Authority = []byte(st.r.Method), []byte(st.r.RequestURI), []byte(st.r.Host)
+	if !message.IsToken(h.Method) || !message.IsTarget(h.Target) || !message.IsAuthority(h.Authority) {
+		return errMalformed
+	}
+	if h.Target[0] != '/' && string(h.Target) != "*" || message.HasDotSegment(h.Path()) {
+		return errMalformed
+	}
+	for name, values := range st.r.Header {
+		for _, value := range values {
+			h.Add(message.Lookup([]byte(name)), []byte(name), []byte(value))
+		}
+	}
+	switch n := st.r.ContentLength; {
+	case st.r.Body == nil || st.r.Body == http.NoBody:
+		st.ended = true
+		if n == 0 && st.r.Header.Get("Content-Length") != "" {
+			h.Framing = message.Framing{Kind: message.Length}
+		}
+	case n >= 0:
+		h.Framing = message.Framing{Kind: message.Length, Length: n}
+	default:
+		h.Framing = message.Framing{Kind: message.Chunked}
+	}
+	return nil
+}
+
+// WholeBody has only the body that there is not: streams are pumped.
+func (st *stream) WholeBody() ([]byte, bool) { return nil, st.ended }
+
+// SkipBody does nothing: see WholeBody.
+func (st *stream) SkipBody() {}
+
+// Next reads the body. Its length is counted here too: a stream that ends early must not pass for a whole message.
+func (st *stream) Next() ([]byte, error) {
+	if st.ended {
+		return nil, io.EOF
+	}
+	if st.buf == nil {
+		st.buf = make([]byte, 32<<10)
+	}
+	n, err := st.r.Body.Read(st.buf)
+	st.read += int64(n)
+	switch {
+	case err == io.EOF && st.r.ContentLength >= 0 && st.read != st.r.ContentLength:
+		return nil, http1.ErrTruncated
+	case err == io.EOF:
+		st.ended = true
+		return st.buf[:n], nil
+	}
+	return st.buf[:n], err
+}
+
+// BodyDone reports whether the body came to its end.
+func (st *stream) BodyDone() bool { return st.ended }
+
+// BodyBuffered is not known of a stream.
+func (st *stream) BodyBuffered() bool { return false }
+
+// Trailers are the fields behind the body.
+func (st *stream) Trailers() (fields []message.Field) {
+	for name, values := range st.r.Trailer {
+		for _, value := range values {
+			fields = append(fields, message.Field{Name: []byte(name), Value: []byte(value), ID: message.Lookup([]byte(name))})
+		}
+	}
+	return fields
+}
+
+func in(d time.Duration) time.Time {
+	if d <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(d)
+}
+
+// ArmRead sets the stream's read deadline.
+func (st *stream) ArmRead(d time.Duration) { st.control.SetReadDeadline(in(d)) }
+
+// ArmWrite sets the stream's write deadline.
+func (st *stream) ArmWrite(d time.Duration) { st.control.SetWriteDeadline(in(d)) }
+
+// InterruptReads makes reads of the body fail.
+func (st *stream) InterruptReads() { st.control.SetReadDeadline(time.Unix(1, 0)) }
+
+// WriteResponse writes an interim or a final head.
+func (st *stream) WriteResponse(h *message.Head) error {
+	out := st.w.Header()
+	if h.Interim() {
+		defer clear(out)
+	}
+	for _, f := range h.Fields {
+		out.Add(string(f.Name), string(f.Value))
+	}
+	if h.Framing.Kind == message.Length {
+		out.Set("Content-Length", strconv.FormatInt(h.Framing.Length, 10))
+	}
+	st.w.WriteHeader(h.Status)
+	return nil
+}
+
+// WriteBody writes body bytes.
+func (st *stream) WriteBody(p []byte) error {
+	if len(p) == 0 {
+		return nil
+	}
+	_, err := st.w.Write(p)
+	return err
+}
+
+// EndBody adds the trailers; the stream ends when its handler returns.
+func (st *stream) EndBody(trailers []message.Field) error {
+	for _, f := range trailers {
+		st.w.Header().Add(http.TrailerPrefix+string(f.Name), string(f.Value))
+	}
+	return nil
+}
+
+// Flush sends what was written.
+func (st *stream) Flush() error { return st.control.Flush() }
+
+// Abort makes the stream end with a reset.
+func (st *stream) Abort() { st.aborted = true }
+
+// Tunnel is nil: a stream carries no other protocol.
+func (st *stream) Tunnel() *http1.Conn { return nil }
+
+var _ proxy.Client = (*stream)(nil)

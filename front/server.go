@@ -1,0 +1,217 @@
+// Package front accepts connections and turns what comes on them, whatever the protocol, into exchanges. It owns the
+// clients' connections and their end. It refuses to know services, backends, and where an exchange goes.
+package front
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"sluice/drain"
+	"sluice/http1"
+	"sluice/proxy"
+)
+
+// Timeouts bound the waits for a client. Zero is no limit.
+type Timeouts struct {
+	Idle         time.Duration // between requests on a kept connection
+	Head         time.Duration // for a request head, from its first byte
+	TLSHandshake time.Duration
+}
+
+// Options are what a server is made of. Proxy must be set.
+type Options struct {
+	Proxy          *proxy.Proxy
+	Limits         http1.Limits // zero: http1.DefaultLimits
+	Timeouts       Timeouts
+	Trusted        []netip.Prefix      // peers whose forwarding fields are believed
+	MaxConnections int                 // further ones are closed at once; 0 is no limit
+	Event          func(string, error) // told what went wrong with a listener; may be nil
+}
+
+// Server accepts connections on its listeners. Its methods may be called concurrently.
+type Server struct {
+	opts     Options
+	gate     *drain.Gate // counts connections
+	draining atomic.Bool
+	owned    sync.WaitGroup // accept loops and the watch
+	h2       *http2Front
+	stopOnce sync.Once
+
+	mu        sync.Mutex
+	listeners []net.Listener
+	conns     map[*conn]struct{}
+}
+
+// New returns a server without listeners. Drain or Close ends it.
+func New(opts Options) *Server {
+	if opts.Limits == (http1.Limits{}) {
+		opts.Limits = http1.DefaultLimits
+	}
+	if opts.Event == nil {
+		opts.Event = func(string, error) {}
+	}
+	s := &Server{opts: opts, gate: drain.NewGate(), conns: map[*conn]struct{}{}}
+	s.h2 = newHTTP2(s)
+	s.owned.Add(1)
+	go s.watch()
+	return s
+}
+
+// ListenError is a listener that could not be opened. Its text ends with the next step.
+type ListenError struct {
+	Address string
+	Err     error
+}
+
+func (e *ListenError) Error() string {
+	switch {
+	case errors.Is(e.Err, syscall.EADDRINUSE):
+		return fmt.Sprintf("cannot listen on %s: another program has that port; end it (see `ss -ltnp`) or write another address under `listen:`", e.Address)
+	case errors.Is(e.Err, os.ErrPermission):
+		return fmt.Sprintf("cannot listen on %s: not allowed; write a port above 1023, or grant it with `setcap cap_net_bind_service=+ep` on the binary", e.Address)
+	}
+	return fmt.Sprintf("cannot listen on %s: %v; write an address of this machine under `listen:`", e.Address, e.Err)
+}
+
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// Listen opens a listener and serves it. scheme is "http", or "https" and then conf must be set. It returns the address,
+// which tells the port where 0 was asked for, or a *ListenError.
+func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.Addr, error) {
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, &ListenError{Address: address, Err: err}
+	}
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	s.owned.Add(1)
+	go s.accept(l, scheme, conf)
+	return l.Addr(), nil
+}
+
+// accept is the goroutine of a listener; it ends when the listener is closed.
+func (s *Server) accept(l net.Listener, scheme string, conf *tls.Config) {
+	defer s.owned.Done()
+	pause := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			pause = 0
+			s.admit(nc, scheme, conf)
+		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+			return
+		default:
+			// Out of file descriptors, most likely: what is open goes on, and a place may come free.
+			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+			s.opts.Event("cannot accept a connection; raise the limit of open files or lower `limits: connections`", err)
+			time.Sleep(pause)
+		}
+	}
+}
+
+func (s *Server) admit(nc net.Conn, scheme string, conf *tls.Config) {
+	if most := s.opts.MaxConnections; most > 0 && s.gate.Inside() >= most || !s.gate.Enter() {
+		nc.Close()
+		return
+	}
+	if scheme == "https" {
+		go s.handshake(nc, conf)
+		return
+	}
+	go s.serveHTTP1(nc, nc, "http")
+}
+
+// handshake sets TLS up and hands the connection to the protocol that was agreed on.
+func (s *Server) handshake(nc net.Conn, conf *tls.Config) {
+	if d := s.opts.Timeouts.TLSHandshake; d > 0 {
+		nc.SetDeadline(time.Now().Add(d))
+	}
+	tc := tls.Server(nc, conf)
+	if err := tc.Handshake(); err != nil {
+		nc.Close()
+		s.gate.Leave()
+		return
+	}
+	nc.SetDeadline(time.Time{})
+	if tc.ConnectionState().NegotiatedProtocol == "h2" {
+		s.h2.serve(tc)
+		return
+	}
+	s.serveHTTP1(tc, nc, "https")
+}
+
+func (s *Server) peer(nc net.Conn, scheme string) *proxy.Peer {
+	p := &proxy.Peer{Scheme: scheme, Address: "unix", Local: "localhost"}
+	if a, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
+		addr := a.Addr().Unmap()
+		p.Address, p.Local = addr.String(), nc.LocalAddr().String()
+		for _, prefix := range s.opts.Trusted {
+			p.Trusted = p.Trusted || prefix.Contains(addr)
+		}
+	}
+	return p
+}
+
+// Connections returns how many connections are open.
+func (s *Server) Connections() int { return s.gate.Inside() }
+
+func (s *Server) add(c *conn) {
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	s.opts.Proxy.Ledger.Add(c.ex)
+}
+
+func (s *Server) remove(c *conn) {
+	s.opts.Proxy.Ledger.Remove(c.ex)
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+	s.gate.Leave()
+}
+
+// each calls f for each HTTP/1.1 connection there is. f must not wait.
+func (s *Server) each(f func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		f(c)
+	}
+}
+
+// Close ends everything at once.
+func (s *Server) Close() {
+	s.stop()
+	s.gate.Close()
+	s.h2.server.Close()
+	s.each(func(c *conn) {
+		c.Close()
+		c.ex.ClientGone()
+	})
+	s.owned.Wait()
+}
+
+// stop ends the listeners.
+func (s *Server) stop() {
+	s.stopOnce.Do(func() {
+		s.draining.Store(true)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, l := range s.listeners {
+			l.Close()
+		}
+	})
+}
+
+var _ http.Handler = (*http2Front)(nil)

@@ -1,0 +1,132 @@
+// Package http1 reads and writes HTTP/1.1 messages (RFC 9112) on one connection, in either role. It is strict in what it
+// reads and exact in what it writes. It refuses to know proxying: no pools, no routes, no fields but those that frame a
+// message or decide whether the connection lives on.
+package http1
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Limits bounds what a peer may make us hold. A Limits is shared by many connections and never changes.
+type Limits struct {
+	Head     int // bytes of a start line and fields; at most 64 KiB, which is the largest buffer
+	Fields   int // field lines in a head
+	Target   int // bytes of a request target
+	Trailers int // bytes of a trailer section
+}
+
+// DefaultLimits is what the configuration starts from.
+var DefaultLimits = Limits{Head: 64 << 10, Fields: 200, Target: 16 << 10, Trailers: 16 << 10}
+
+// Conn is one connection. While no message is being read or written it holds no buffer. One goroutine reads and one
+// writes (they may be two); Interrupt and Close may be called from any.
+type Conn struct {
+	nc     net.Conn
+	raw    syscall.RawConn // nil when the socket is hidden, as under TLS
+	limits *Limits
+
+	in    input
+	head  headState
+	body  bodyState
+	out   output
+	read  deadline
+	write deadline
+
+	interrupted atomic.Bool // reads and writes end at once from now on
+
+	onReadable func(fd uintptr) bool // kept, so that waiting allocates nothing
+	onLook     func(fd uintptr)
+	looked     bool
+	readN      int
+	readErr    error
+}
+
+// NewConn wraps a connection, which the Conn owns from now on. limits is kept, not copied.
+func NewConn(nc net.Conn, limits *Limits) *Conn {
+	c := &Conn{nc: nc, limits: limits}
+	c.read.set, c.write.set = nc.SetReadDeadline, nc.SetWriteDeadline
+	if sc, ok := nc.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			c.raw = raw
+			c.onReadable, c.onLook = c.readReady, c.look
+		}
+	}
+	return c
+}
+
+// NetConn is the connection below.
+func (c *Conn) NetConn() net.Conn { return c.nc }
+
+// Close closes the connection at once. Buffers go back when the goroutine that uses them calls Release.
+func (c *Conn) Close() error { return c.nc.Close() }
+
+// Release gives the buffers back. Slices read from the connection are dead from then on.
+func (c *Conn) Release() {
+	c.in.release()
+	c.out.release()
+}
+
+// Park gives the buffers back between messages, so that an idle connection holds none. It reports whether the input was
+// clean: bytes left over are the peer's answer to nothing, and a client connection that has them must be closed.
+func (c *Conn) Park() bool {
+	if c.in.unread() > 0 {
+		return false
+	}
+	c.Release()
+	return true
+}
+
+// ParkInput is Park for the read side alone, for when another goroutine writes.
+func (c *Conn) ParkInput() {
+	if c.in.unread() == 0 {
+		c.in.release()
+	}
+}
+
+// ExpireReads sets a read deadline from a goroutine that is not the reader. The reader calls ForgetReads before it arms
+// its own.
+func (c *Conn) ExpireReads(d time.Duration) {
+	if d > 0 && !c.interrupted.Load() {
+		c.nc.SetReadDeadline(time.Now().Add(d))
+	}
+}
+
+// ForgetReads clears the read deadline, whoever set it.
+func (c *Conn) ForgetReads() {
+	c.read.at = time.Time{}
+	if !c.interrupted.Load() {
+		c.nc.SetReadDeadline(time.Time{})
+	}
+}
+
+// Interrupt makes each read and write on the connection fail with os.ErrDeadlineExceeded from now on. It wakes a
+// goroutine that waits in one. It may be called from any goroutine, and does not wait.
+func (c *Conn) Interrupt() {
+	c.interrupted.Store(true)
+	past := time.Unix(1, 0)
+	c.nc.SetReadDeadline(past)
+	c.nc.SetWriteDeadline(past)
+}
+
+// InterruptReads is Interrupt for reads only: what is to be said last can still be written.
+func (c *Conn) InterruptReads() {
+	c.interrupted.Store(true)
+	c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// Interrupted reports whether reads were ended by Interrupt or InterruptReads.
+func (c *Conn) Interrupted() bool { return c.interrupted.Load() }
+
+// ArmRead sets how long reads may wait from now on. See deadline for its exactness.
+func (c *Conn) ArmRead(d time.Duration) {
+	c.read.arm(d)
+	if c.interrupted.Load() {
+		c.nc.SetReadDeadline(time.Unix(1, 0))
+	}
+}
+
+// ArmWrite sets how long writes may wait from now on.
+func (c *Conn) ArmWrite(d time.Duration) { c.write.arm(d) }

@@ -1,0 +1,140 @@
+package message
+
+import (
+	"bytes"
+	"encoding/binary"
+)
+
+// tokenBytes are the bytes of a token (RFC 9110 §5.6.2), the grammar of methods and field names.
+var tokenBytes = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+// hostBytes are the bytes of a registered name that Sluice takes in an authority. Narrower than RFC 3986 §3.2.2 on
+// purpose: sub-delims and percent-encoding have no place in a host that is routed on.
+var hostBytes = set("-._0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+
+var addressBytes = set("0123456789abcdefABCDEF:.")
+
+func set(members string) (t [256]bool) {
+	for _, c := range []byte(members) {
+		t[c] = true
+	}
+	return t
+}
+
+func all(b []byte, t *[256]bool) bool {
+	for _, c := range b {
+		if !t[c] {
+			return false
+		}
+	}
+	return true
+}
+
+// IsToken reports whether b is a token: not empty, and of token bytes only.
+func IsToken(b []byte) bool { return len(b) > 0 && all(b, &tokenBytes) }
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// IsValue reports whether b may be a field value: no control byte but the horizontal tab (RFC 9110 §5.5). Bytes from
+// 0x80 up are taken as they are. Eight bytes are looked at in one step; a hit is then looked at byte by byte.
+func IsValue(b []byte) bool {
+	for len(b) >= 8 {
+		x := binary.LittleEndian.Uint64(b)
+		del := x ^ 0x7f*ones
+		below := (x - 0x20*ones) & ^x & highs
+		if below|((del-ones)&^del&highs) != 0 && !plain(b[:8]) {
+			return false
+		}
+		b = b[8:]
+	}
+	return plain(b)
+}
+
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c < 0x20 && c != '\t' || c == 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// IsTarget reports whether b may stand as a request target on the wire: visible ASCII, and no fragment. A backslash is
+// refused too: some servers read it as a slash, and then the path routed on is not the path served.
+func IsTarget(b []byte) bool {
+	for _, c := range b {
+		if c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// IsAuthority reports whether b is a host with an optional port, without userinfo (RFC 9110 §7.2, RFC 3986 §3.2).
+func IsAuthority(b []byte) bool {
+	host, port := SplitPort(b)
+	if len(host) == 0 || len(port) > 5 {
+		return false
+	}
+	for _, c := range port {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	if host[0] == '[' {
+		return len(host) > 2 && host[len(host)-1] == ']' && all(host[1:len(host)-1], &addressBytes)
+	}
+	return all(host, &hostBytes)
+}
+
+// SplitPort cuts "host:port" into its parts; the port is nil when there is none.
+func SplitPort(authority []byte) (host, port []byte) {
+	for i := len(authority) - 1; i >= 0; i-- {
+		switch authority[i] {
+		case ':':
+			return authority[:i], authority[i+1:]
+		case ']':
+			return authority, nil
+		}
+	}
+	return authority, nil
+}
+
+// HasDotSegment reports a "." or ".." segment, its dots encoded or not. It is refused, not resolved: what is routed on and
+// what is forwarded must be one path, and no honest client sends such a segment (they resolve it, RFC 3986 §5.2.4).
+func HasDotSegment(path []byte) bool {
+	if bytes.IndexByte(path, '.') < 0 && bytes.IndexByte(path, '%') < 0 {
+		return false
+	}
+	for len(path) > 0 {
+		segment := path
+		if i := bytes.IndexByte(path, '/'); i >= 0 {
+			segment, path = path[:i], path[i+1:]
+		} else {
+			path = nil
+		}
+		if onlyDots(segment) {
+			return true
+		}
+	}
+	return false
+}
+
+func onlyDots(segment []byte) bool {
+	dots := 0
+	for len(segment) > 0 {
+		switch {
+		case segment[0] == '.':
+			segment = segment[1:]
+		case len(segment) >= 3 && EqualFold(segment[:3], "%2e"):
+			segment = segment[3:]
+		default:
+			return false
+		}
+		dots++
+	}
+	return dots == 1 || dots == 2
+}

@@ -1,0 +1,52 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Counters counts what a service answered. It outlives snapshots: control keeps one for each service. Adding to it is a
+// few atomic adds, which is all that metrics cost a request.
+type Counters struct {
+	Status   [6]atomic.Int64 // by the first digit of the status; 0 is for no answer at all
+	Retries  atomic.Int64
+	Lost     atomic.Int64                      // began to be answered and did not come to the end, by no fault of the client
+	BytesIn  atomic.Int64                      // of request bodies
+	BytesOut atomic.Int64                      // of response bodies
+	Took     [len(TookBounds) + 1]atomic.Int64 // requests by duration; the last is for all above
+	TookSum  atomic.Int64                      // nanoseconds
+}
+
+// TookBounds are the upper bounds of Counters.Took.
+var TookBounds = [...]time.Duration{
+	time.Millisecond, 2500 * time.Microsecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond,
+	50 * time.Millisecond, 100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second,
+	2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+func (c *Counters) add(ex *Exchange, took time.Duration) {
+	c.Status[ex.Status/100%6].Add(1)
+	c.Took[bucket(took)].Add(1)
+	c.TookSum.Add(int64(took))
+	addSome(&c.Retries, int64(ex.Retries))
+	addSome(&c.BytesIn, ex.BytesIn)
+	addSome(&c.BytesOut, ex.BytesOut)
+	if ex.Lost() {
+		c.Lost.Add(1)
+	}
+}
+
+func addSome(to *atomic.Int64, n int64) {
+	if n != 0 {
+		to.Add(n)
+	}
+}
+
+func bucket(took time.Duration) int {
+	for i, bound := range TookBounds {
+		if took <= bound {
+			return i
+		}
+	}
+	return len(TookBounds)
+}

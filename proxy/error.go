@@ -1,0 +1,90 @@
+package proxy
+
+import (
+	"errors"
+	"os"
+
+	"sluice/http1"
+	"sluice/upstream"
+)
+
+// Fault says whose fault a failure is.
+type Fault uint8
+
+const (
+	ByClient   Fault = iota // what it sent, or that it left
+	ByBackend               // it did not answer, or answered badly
+	ByOperator              // nothing routes there, nothing is ready, or a drain cut it
+	ByUs
+)
+
+func (f Fault) String() string {
+	return [...]string{"client", "backend", "operator", "sluice"}[f]
+}
+
+// MarshalText writes the fault as its name.
+func (f Fault) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// Error is an exchange that failed: what failed, whose fault it is, and the status that says so to the client.
+// Whether it may be retried is decided by retryable, from what lies below.
+type Error struct {
+	Status int // 499: the client left, and nobody reads a status
+	Fault  Fault
+	What   string // for people: a short sentence
+	Err    error  // what lies below; may be nil
+}
+
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return e.What + ": " + e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+const statusClientGone = 499
+
+var (
+	errNoRoute   = &Error{Status: 404, Fault: ByOperator, What: "no service has this host and path"}
+	errNoBackend = &Error{Status: 503, Fault: ByOperator, What: "no backend is ready"}
+	errFull      = &Error{Status: 503, Fault: ByOperator, What: "each backend is at its max_connections"}
+	errLoop      = &Error{Status: 508, Fault: ByOperator, What: "the request came back to this proxy"}
+	errGone      = &Error{Status: statusClientGone, Fault: ByClient, What: "the client left"}
+	errCut       = &Error{Status: 503, Fault: ByOperator, What: "cut at the end of a drain"}
+	errUpgrade   = &Error{Status: 502, Fault: ByBackend, What: "the backend switched protocols unasked"}
+	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
+)
+
+// failure turns what a round trip returned into what the client is told.
+func (ex *Exchange) failure(err error) *Error {
+	var own *Error
+	switch {
+	case ex.gone.Load():
+		return errGone
+	case ex.cut.Load():
+		return errCut
+	case errors.As(err, &own):
+		return own
+	}
+	if clientErr := ex.pump.clientError(); clientErr != nil {
+		return clientFailure(clientErr)
+	}
+	var up *upstream.Error
+	if errors.As(err, &up) && up.Timeout {
+		return &Error{Status: 504, Fault: ByBackend, What: "the backend took too long", Err: err}
+	}
+	return &Error{Status: 502, Fault: ByBackend, What: "the backend failed", Err: err}
+}
+
+// clientFailure is a request body that did not come to its end.
+func clientFailure(err error) *Error {
+	var malformed *http1.Error
+	switch {
+	case errors.As(err, &malformed):
+		return &Error{Status: malformed.Status, Fault: ByClient, What: "malformed request body", Err: err}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return &Error{Status: 408, Fault: ByClient, What: "the request body stopped", Err: err}
+	}
+	return errGone
+}

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sluice/message"
+)
+
+var (
+	nameContentType  = []byte("Content-Type")
+	nameCacheControl = []byte("Cache-Control")
+	nameRetryAfter   = []byte("Retry-After")
+	valueText        = []byte("text/plain; charset=utf-8")
+	valueNoStore     = []byte("no-store")
+)
+
+// reason is the phrase of a status.
+func reason(status int) []byte { return []byte(http.StatusText(status)) }
+
+// fail tells the client what went wrong, if it can still be told; a response that had begun is left visibly incomplete.
+func (ex *Exchange) fail(err *Error) {
+	ex.Err = err
+	switch {
+	case ex.begun || err.Status == statusClientGone:
+		ex.Close = true
+		ex.Client.Abort()
+		if !ex.begun {
+			ex.Status = err.Status
+		}
+	default:
+		ex.Refuse(err)
+	}
+}
+
+// Refuse answers with an error of our own. The text says what happened, and which request it was.
+func (ex *Exchange) Refuse(err *Error) {
+	ex.Err, ex.Status = err, err.Status
+	h := &ex.response
+	h.Reset()
+	h.Status, h.Reason = err.Status, reason(err.Status)
+	h.Add(message.ContentType, nameContentType, valueText)
+	h.Add(message.CacheControl, nameCacheControl, valueNoStore)
+	h.Add(message.XRequestID, nameXRequestID, ex.id.bytes())
+	if err.Status == http.StatusServiceUnavailable {
+		h.Add(message.Other, nameRetryAfter, strconv.AppendInt(nil, int64(ex.retryAfter()/time.Second), 10))
+	}
+	body := fmt.Appendf(nil, "%d %s: %s\nrequest %s\n", err.Status, http.StatusText(err.Status), err.What, ex.id.bytes())
+	h.Framing = message.Framing{Kind: message.Length, Length: int64(len(body))}
+	ex.begun = true
+	if _, whole := ex.Client.WholeBody(); !whole {
+		ex.Close = true
+	}
+	if ex.Client.WriteResponse(h) == nil && !ex.Request.IsHead() {
+		ex.Client.WriteBody(body)
+	}
+	ex.Client.Flush()
+}
+
+// retryAfter is a whole number of seconds, at least one.
+func (ex *Exchange) retryAfter() time.Duration {
+	if ex.Service == nil {
+		return time.Second
+	}
+	return max(time.Second, ex.Service.Retry)
+}

@@ -1,0 +1,149 @@
+package proxy
+
+import (
+	"bytes"
+	"io"
+	"time"
+
+	"sluice/drain"
+	"sluice/message"
+	"sluice/upstream"
+)
+
+// respond passes the final response on: its head, and its body as it comes.
+func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
+	h := &ex.response
+	filterResponse(h)
+	ex.Status = h.Status
+	ex.Client.ArmWrite(p.timeouts.Write)
+	if h.Status == 101 {
+		return p.tunnel(ex, conn)
+	}
+	if err := ex.gather(conn, p.timeouts.Body); err != nil {
+		return err
+	}
+	ex.begun = true
+	wait, events := p.classify(ex)
+	if err := ex.Client.WriteResponse(h); err != nil {
+		return errGone
+	}
+	conn.HTTP().ReleaseHead()
+	if err := p.passBody(ex, conn, wait, events); err != nil {
+		return err
+	}
+	return ex.endBody(conn.HTTP().Trailers())
+}
+
+// gather waits for all of a small response to a request that may be sent twice, before the client is given any of it: a
+// backend that dies in between then costs a retry and not a broken answer.
+func (ex *Exchange) gather(conn *upstream.Conn, wait time.Duration) error {
+	if conn.HTTP().BodyDone() || !ex.Request.Idempotent() {
+		return nil
+	}
+	if _, whole := conn.HTTP().WholeBody(); whole {
+		return nil
+	}
+	conn.HTTP().ArmRead(wait)
+	if err := conn.HTTP().Gather(); err != nil {
+		return conn.ReadFailed(err)
+	}
+	return nil
+}
+
+// classify finds how the response ends when it is drained, and how long it may be silent.
+func (p *Proxy) classify(ex *Exchange) (wait time.Duration, events *eventEnd) {
+	h := &ex.response
+	switch {
+	case isEventStream(h):
+		ex.setClass(drain.Stream)
+		return p.timeouts.Tunnel, &eventEnd{}
+	case !h.Framing.Known():
+		ex.setClass(unknownLength)
+	case drain.Class(ex.class.Load()) != drain.Upload:
+		ex.setClass(drain.Request)
+	}
+	return p.timeouts.Body, nil
+}
+
+func isEventStream(h *message.Head) bool {
+	value := h.Get(message.ContentType)
+	if i := bytes.IndexByte(value, ';'); i >= 0 {
+		value = value[:i]
+	}
+	return message.EqualFold(message.Trim(value), "text/event-stream") && !h.Framing.Known()
+}
+
+// passBody writes each piece as it comes. Pieces that are at hand together go out together.
+func (p *Proxy) passBody(ex *Exchange, conn *upstream.Conn, wait time.Duration, events *eventEnd) error {
+	from := conn.HTTP()
+	for !from.BodyDone() {
+		if !from.BodyBuffered() {
+			if err := ex.Client.Flush(); err != nil {
+				return errGone
+			}
+			from.ArmRead(wait)
+			ex.Client.ArmWrite(p.timeouts.Write)
+		}
+		b, err := from.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return ex.bodyFailed(conn, err, events)
+		}
+		if err := ex.Client.WriteBody(b); err != nil {
+			return errGone
+		}
+		ex.BytesOut += int64(len(b))
+		if events.follow(b); ex.cut.Load() && events.between() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// bodyFailed is met by a drain's cut too: an event stream that stands between two events may end there, and its clients
+// come back by themselves. Anything else is left visibly incomplete.
+func (ex *Exchange) bodyFailed(conn *upstream.Conn, err error, events *eventEnd) error {
+	if ex.cut.Load() && events.between() {
+		return nil
+	}
+	return conn.ReadFailed(err)
+}
+
+func (ex *Exchange) endBody(trailers []message.Field) error {
+	if err := ex.Client.EndBody(keepTrailers(trailers)); err != nil {
+		return errGone
+	}
+	if ex.Client.Flush() != nil {
+		return errGone
+	}
+	return nil
+}
+
+// eventEnd follows an event stream and knows whether it stands between two events. A nil one follows nothing.
+type eventEnd struct {
+	started bool
+	tail    [4]byte // the last bytes seen
+}
+
+func (e *eventEnd) follow(p []byte) {
+	if e == nil {
+		return
+	}
+	e.started = true
+	if len(p) >= len(e.tail) {
+		copy(e.tail[:], p[len(p)-len(e.tail):])
+		return
+	}
+	copy(e.tail[:], e.tail[len(p):])
+	copy(e.tail[len(e.tail)-len(p):], p)
+}
+
+// between reports that the last event is complete: a blank line ends it, whatever its line ends are.
+func (e *eventEnd) between() bool {
+	if e == nil {
+		return false
+	}
+	return !e.started || string(e.tail[2:]) == "\n\n" || string(e.tail[2:]) == "\r\r" || string(e.tail[:]) == "\r\n\r\n"
+}

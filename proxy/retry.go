@@ -1,0 +1,36 @@
+package proxy
+
+import (
+	"errors"
+
+	"sluice/message"
+	"sluice/upstream"
+)
+
+// retryable decides whether a failed request may be sent again. Each branch says why; the order matters.
+func (ex *Exchange) retryable(err error) bool {
+	var up *upstream.Error
+	switch {
+	case !errors.As(err, &up):
+		return false // no backend failed it: another one would not change that
+	case ex.gone.Load() || ex.cut.Load():
+		return false // nobody waits for it any more
+	case ex.begun:
+		return false // the client has part of an answer; a second one cannot follow it
+	case up.Phase == upstream.Dialling && up.Timeout && ex.Retries > 0:
+		return false // two addresses that swallow packets: the network is at fault, and time is gone
+	case up.Phase == upstream.Dialling:
+		return true // nothing was sent: there was no connection
+	case ex.pump.taken():
+		return false // part of the body has been read off and cannot be sent again
+	case !up.Sent:
+		return true // nothing was sent: the connection failed before the first byte
+	case up.Timeout:
+		return false // it may still be at work there, and the client has waited long enough
+	case ex.Request.Idempotent():
+		return true // doing it twice means the same as once (RFC 9110 §9.2.2), and no answer was passed on
+	case ex.Request.Get(message.IdempotencyKey) != nil:
+		return true // the client and the server have agreed how a repetition is told
+	}
+	return false // conservatively
+}

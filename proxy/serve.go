@@ -1,0 +1,258 @@
+// Package proxy takes one exchange to one backend and its response back: it finds the service in the snapshot, claims a
+// backend, forwards, retries where that is safe, and tells an Observer. It refuses to know listeners, protocols of the
+// client's side, and why the snapshot is as it is.
+package proxy
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"sluice/drain"
+	"sluice/message"
+	"sluice/upstream"
+)
+
+// Timeouts bound the waits of an exchange. Zero is no limit.
+type Timeouts struct {
+	Response time.Duration // for a response head, once the request is on its way
+	Body     time.Duration // for the next bytes of a body, either way
+	Write    time.Duration // for a write that makes no progress
+	Tunnel   time.Duration // for the next bytes of an event stream or an upgraded connection
+}
+
+// Observer is told of each exchange when it is over. It must not keep the exchange, nor wait.
+type Observer interface {
+	Done(ex *Exchange, took time.Duration)
+}
+
+// Proxy serves exchanges by the snapshot of the moment.
+type Proxy struct {
+	Ledger   Ledger
+	timeouts Timeouts
+	observer Observer // nil: nobody
+	via      []byte
+	live     atomic.Pointer[Snapshot]
+}
+
+// New returns a proxy that knows no service yet.
+func New(timeouts Timeouts, observer Observer) *Proxy {
+	p := &Proxy{timeouts: timeouts, observer: observer}
+	id := rand.Uint32()
+	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
+	p.live.Store(&Snapshot{any: &paths{}})
+	return p
+}
+
+// Swap makes s the snapshot of all requests that are claimed from now on. Only control calls it.
+func (p *Proxy) Swap(s *Snapshot) { p.live.Store(s) }
+
+// Snapshot returns the snapshot of the moment.
+func (p *Proxy) Snapshot() *Snapshot { return p.live.Load() }
+
+// Serve takes the exchange to a backend and the response to the client, and returns when both are over.
+func (p *Proxy) Serve(ex *Exchange) {
+	if err := p.serve(ex); err != nil {
+		ex.fail(err)
+	}
+	took := time.Since(ex.Began)
+	if ex.Service != nil {
+		ex.Service.add(ex, took)
+	}
+	if p.observer != nil {
+		p.observer.Done(ex, took)
+	}
+}
+
+// Reject answers an exchange whose request was refused before it could be served.
+func (p *Proxy) Reject(ex *Exchange, err *Error) {
+	ex.Refuse(err)
+	if p.observer != nil {
+		p.observer.Done(ex, time.Since(ex.Began))
+	}
+}
+
+func (p *Proxy) serve(ex *Exchange) *Error {
+	if err := p.prepare(ex); err != nil {
+		return err
+	}
+	for {
+		lease, err := p.claim(ex)
+		if err != nil {
+			return err
+		}
+		failure := p.attempt(ex, &lease)
+		if failure == nil {
+			return nil
+		}
+		if !ex.retryable(failure) {
+			return ex.failure(failure)
+		}
+		ex.Retries++
+	}
+}
+
+// maxAttempts is how often a request is sent at most; with that many failures more would only add to the load.
+const maxAttempts = 4
+
+// claim finds the service and enters a backend of its live pool. A gate that was closed in between means that there is a
+// newer snapshot: the request goes by that one.
+func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
+	for {
+		s := p.live.Load()
+		ex.Service = s.Route(ex.Request.Authority, ex.Request.Path())
+		if ex.Service == nil {
+			return upstream.Lease{}, errNoRoute
+		}
+		lease, err := ex.Service.Live.Claim(&ex.tried)
+		switch {
+		case err == nil:
+			ex.Backend = lease.Backend
+			return lease, nil
+		case err == upstream.ErrClosed && p.live.Load() != s:
+			continue
+		case ex.last != nil:
+			return upstream.Lease{}, ex.last
+		case err == upstream.ErrFull:
+			return upstream.Lease{}, errFull
+		}
+		return upstream.Lease{}, errNoBackend
+	}
+}
+
+// attempt sends the request to the leased backend and the response to the client.
+func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
+	ex.enter(lease.Backend.Gate)
+	defer lease.Release()
+	defer ex.leave()
+	conn, err := lease.Connect(context.Background())
+	if err != nil {
+		return ex.missed(lease, err)
+	}
+	ex.carry(conn.HTTP())
+	clean, err := p.roundTrip(ex, conn)
+	ex.leave()
+	if clean {
+		lease.Reuse(conn)
+	} else {
+		lease.Discard(conn)
+	}
+	if err != nil {
+		return ex.missed(lease, err)
+	}
+	return nil
+}
+
+// missed remembers where the request failed, and why, for the next attempt. A connection that had been idle proves
+// nothing against its backend, but its siblings are as old as it is.
+func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
+	lease.Backend.Endpoint.Stats.Failures.Add(1)
+	ex.last = ex.failure(err)
+	if up, ok := err.(*upstream.Error); ok && !up.Fresh {
+		lease.Backend.Endpoint.CloseIdle()
+	} else {
+		ex.tried.Add(lease.Backend.Endpoint)
+	}
+	if ex.Retries+1 >= maxAttempts {
+		return ex.last
+	}
+	return err
+}
+
+// roundTrip sends the request, and passes on the response. clean reports that the connection may carry another request.
+func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err error) {
+	began := time.Now()
+	if err := p.send(ex, conn); err != nil {
+		return false, err
+	}
+	err = p.receive(ex, conn)
+	ex.Waited = time.Since(began)
+	if err == nil {
+		err = p.respond(ex, conn)
+	}
+	sent := ex.pump.stop(ex, conn)
+	return err == nil && sent && ex.reusable(conn), err
+}
+
+// reusable is the pool rule: both messages complete and cleanly framed, no upgrade asked, no bytes left.
+func (ex *Exchange) reusable(conn *upstream.Conn) bool {
+	return conn.HTTP().BodyDone() && !ex.response.Close && ex.Request.Upgrade == nil
+}
+
+// send writes the request. A body that is all here goes with it in one write; another is pumped beside the wait for the
+// response, which may come early.
+func (p *Proxy) send(ex *Exchange, conn *upstream.Conn) error {
+	body, whole := ex.Client.WholeBody()
+	err := conn.Send(&ex.Request, body, p.timeouts.Write)
+	if err != nil || whole {
+		ex.BytesIn = int64(len(body))
+		return err
+	}
+	if ex.Request.ExpectContinue {
+		if err := ex.sayContinue(); err != nil {
+			return errGone
+		}
+	}
+	ex.setClass(drain.Upload)
+	ex.pump.start(p, ex, conn)
+	return nil
+}
+
+// sayContinue invites the body (RFC 9110 §10.1.1). The backend is not asked: it is sent a plain request.
+func (ex *Exchange) sayContinue() error {
+	ex.Request.ExpectContinue = false
+	if err := ex.Client.WriteResponse(&message.Head{Status: 100, Reason: reason(100)}); err != nil {
+		return err
+	}
+	return ex.Client.Flush()
+}
+
+// maxInterim is how many interim responses a backend may send before its final one.
+const maxInterim = 10
+
+// receive reads the final response head, and passes interim ones on (RFC 9110 §15.2).
+func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
+	h := &ex.response
+	for range maxInterim {
+		if err := conn.Receive(h, ex.Request.IsHead(), ex.patience(p)); err != nil {
+			return err
+		}
+		if !h.Interim() {
+			ex.headCame(conn)
+			if h.Status == 101 && ex.Request.Upgrade == nil {
+				return errUpgrade
+			}
+			return nil
+		}
+		if err := ex.passInterim(h); err != nil {
+			return errGone
+		}
+	}
+	return errInterim
+}
+
+// patience is how long the response may take from now on. While the body is on its way it may take as long as that.
+func (ex *Exchange) patience(p *Proxy) time.Duration {
+	if ex.pump.running {
+		return 0
+	}
+	return p.timeouts.Response
+}
+
+// passInterim hands a 1xx on, except a 100: the body was invited here already.
+func (ex *Exchange) passInterim(h *message.Head) error {
+	if h.Status == 100 || ex.Request.Minor == 0 {
+		return nil
+	}
+	filterResponse(h)
+	if err := ex.Client.WriteResponse(h); err != nil {
+		return err
+	}
+	return ex.Client.Flush()
+}
+
+// String names the proxy as it names itself to others.
+func (p *Proxy) String() string { return fmt.Sprintf("proxy %s", p.via) }

@@ -1,0 +1,148 @@
+// Package upstream is the servers behind us: endpoints and their connections, pools and the choice among their
+// backends, claiming one, and a round trip on it. It refuses to know routes, clients, and why a backend is in a pool.
+package upstream
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"sluice/http1"
+)
+
+// Options are what all endpoints of a process share. They never change.
+type Options struct {
+	Connect time.Duration // how long a dial may take; default 2 s
+	Idle    time.Duration // how long an idle connection is kept; default 60 s
+	MaxIdle int           // idle connections kept per endpoint; default 1024
+	Limits  *http1.Limits // of response heads
+}
+
+// Endpoint is one address: its connections and its history. It outlives snapshots, and all pools that name the address
+// share it. All methods may be called concurrently.
+type Endpoint struct {
+	Network string // "tcp" or "unix"
+	Address string // what is dialled
+	opts    Options
+	dialer  net.Dialer
+
+	active atomic.Int64 // requests on it now, whatever pool they came by
+	Stats  Stats
+
+	mu   sync.Mutex
+	idle []*Conn // the last one put is the first one taken: few stay warm, the rest grow old and go
+}
+
+// Stats counts what an endpoint did since the process began.
+type Stats struct {
+	Requests atomic.Int64 // round trips begun
+	Failures atomic.Int64 // round trips without a whole response
+	Dials    atomic.Int64
+	Reused   atomic.Int64 // round trips on a connection that had carried one before
+}
+
+// NewEndpoint returns an endpoint without connections.
+func NewEndpoint(network, address string, opts Options) *Endpoint {
+	if opts.Connect == 0 {
+		opts.Connect = 2 * time.Second
+	}
+	if opts.Idle == 0 {
+		opts.Idle = time.Minute
+	}
+	if opts.MaxIdle == 0 {
+		opts.MaxIdle = 1024
+	}
+	if opts.Limits == nil {
+		opts.Limits = &http1.DefaultLimits
+	}
+	return &Endpoint{Network: network, Address: address, opts: opts, dialer: net.Dialer{Timeout: opts.Connect}}
+}
+
+// Active returns how many requests are on the endpoint now.
+func (e *Endpoint) Active() int { return int(e.active.Load()) }
+
+// Idle returns how many idle connections are kept.
+func (e *Endpoint) Idle() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.idle)
+}
+
+// take returns an idle connection that is quiet, or nil. One that is not has been ended by the server, or holds bytes
+// that answer nothing we asked: it must never carry a request.
+func (e *Endpoint) take() *Conn {
+	for {
+		c := e.pop()
+		if c == nil || c.h1.Quiet() {
+			return c
+		}
+		c.close()
+	}
+}
+
+func (e *Endpoint) pop() *Conn {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := len(e.idle)
+	if n == 0 {
+		return nil
+	}
+	c := e.idle[n-1]
+	e.idle[n-1] = nil
+	e.idle = e.idle[:n-1]
+	return c
+}
+
+// put keeps a connection for the next request, or closes it when there are enough.
+func (e *Endpoint) put(c *Conn) {
+	c.since = time.Now()
+	e.mu.Lock()
+	keep := len(e.idle) < e.opts.MaxIdle
+	if keep {
+		e.idle = append(e.idle, c)
+	}
+	e.mu.Unlock()
+	if !keep {
+		c.close()
+	}
+}
+
+// CloseIdle closes all idle connections at once.
+func (e *Endpoint) CloseIdle() {
+	e.mu.Lock()
+	idle := e.idle
+	e.idle = nil
+	e.mu.Unlock()
+	closeAll(idle)
+}
+
+// Sweep closes the connections that have been idle for too long. Its caller calls it every few seconds.
+func (e *Endpoint) Sweep(now time.Time) {
+	e.mu.Lock()
+	old := 0
+	for old < len(e.idle) && now.Sub(e.idle[old].since) > e.opts.Idle {
+		old++
+	}
+	expired := append([]*Conn(nil), e.idle[:old]...)
+	e.idle = append(e.idle[:0], e.idle[old:]...)
+	e.mu.Unlock()
+	closeAll(expired)
+}
+
+func closeAll(conns []*Conn) {
+	for _, c := range conns {
+		c.close()
+	}
+}
+
+// dial opens a connection.
+func (e *Endpoint) dial(ctx context.Context) (*Conn, error) {
+	e.Stats.Dials.Add(1)
+	nc, err := e.dialer.DialContext(ctx, e.Network, e.Address)
+	if err != nil {
+		return nil, err
+	}
+	return &Conn{endpoint: e, h1: http1.NewConn(nc, e.opts.Limits), fresh: true}, nil
+}

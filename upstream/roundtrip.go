@@ -1,0 +1,149 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"sluice/http1"
+	"sluice/message"
+)
+
+// Conn is one connection to an endpoint. It carries one request at a time and is owned by whoever holds the lease.
+type Conn struct {
+	endpoint *Endpoint
+	h1       *http1.Conn
+	fresh    bool // no request was carried before this one
+	since    time.Time
+}
+
+// HTTP is the connection's reader and writer.
+func (c *Conn) HTTP() *http1.Conn { return c.h1 }
+
+// Fresh reports whether this is the connection's first request. A failure on one that was idle before may only mean
+// that the server ended it.
+func (c *Conn) Fresh() bool { return c.fresh }
+
+func (c *Conn) close() {
+	c.h1.Close()
+	c.h1.Release()
+}
+
+// Phase says how far a round trip came before it failed, and so what the backend may have seen of the request.
+type Phase uint8
+
+const (
+	Dialling Phase = iota // nothing was sent: there was no connection
+	Sending               // the request was being written
+	Waiting               // the request was written, or its body was on its way, and no byte of a response came
+	Reading               // the response had begun
+)
+
+// Error is a round trip that failed.
+type Error struct {
+	Phase   Phase
+	Sent    bool // at least one byte of the request was given to the kernel
+	Fresh   bool // on a connection that had carried no request before
+	Timeout bool
+	Err     error
+}
+
+func (e *Error) Error() string {
+	switch {
+	case e.Phase == Dialling && e.Timeout:
+		return "no connection in time: " + e.Err.Error()
+	case e.Phase == Dialling:
+		return "cannot connect: " + e.Err.Error()
+	case e.Phase == Waiting && e.Timeout:
+		return "no response in time"
+	case e.Phase == Waiting && (errors.Is(e.Err, io.EOF) || errors.Is(e.Err, http1.ErrTruncated)):
+		return "the connection was closed before a response"
+	case e.Phase == Reading && e.Timeout:
+		return "the response stopped"
+	}
+	return e.Err.Error()
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Refused reports that no server listens there.
+func (e *Error) Refused() bool {
+	return errors.Is(e.Err, syscall.ECONNREFUSED) || errors.Is(e.Err, syscall.ENOENT)
+}
+
+func (c *Conn) fail(phase Phase, err error) *Error {
+	var timeout net.Error
+	return &Error{
+		Phase: phase, Sent: c.h1.Wrote(), Fresh: c.fresh, Err: err,
+		Timeout: errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout(),
+	}
+}
+
+// Connect returns an idle connection of the leased backend, or dials one.
+func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
+	e := l.Backend.Endpoint
+	e.Stats.Requests.Add(1)
+	if c := e.take(); c != nil {
+		c.fresh = false
+		e.Stats.Reused.Add(1)
+		return c, nil
+	}
+	c, err := e.dial(ctx)
+	if err != nil {
+		e.Stats.Failures.Add(1)
+		timeout, _ := err.(net.Error)
+		return nil, &Error{Phase: Dialling, Fresh: true, Timeout: timeout != nil && timeout.Timeout(), Err: err}
+	}
+	return c, nil
+}
+
+// Send writes a request head with as much of its body as is at hand, in one write where it fits.
+func (c *Conn) Send(h *message.Head, body []byte, within time.Duration) error {
+	c.h1.BeginMessage()
+	c.h1.ArmWrite(within)
+	err := c.h1.WriteRequest(h)
+	if err == nil {
+		err = c.h1.WriteBody(body)
+	}
+	if err == nil {
+		err = c.h1.Flush()
+	}
+	if err != nil {
+		return c.fail(Sending, err)
+	}
+	return nil
+}
+
+// Receive reads the next response head, interim ones included.
+func (c *Conn) Receive(h *message.Head, toHEAD bool, within time.Duration) error {
+	err := c.h1.ReadResponse(h, toHEAD, http1.Waits{First: within, Head: within})
+	if err == nil {
+		return nil
+	}
+	var malformed *http1.Error
+	if errors.As(err, &malformed) || err == http1.ErrTruncated {
+		return c.fail(Reading, err)
+	}
+	return c.fail(Waiting, err)
+}
+
+// ReadFailed wraps an error met while the response was read on.
+func (c *Conn) ReadFailed(err error) *Error { return c.fail(Reading, err) }
+
+// Reuse gives the connection back for another request. The caller vouches that request and response were both complete
+// and cleanly framed and that nothing was upgraded; bytes that wait unread are found here or before the next use.
+// A connection of a closed gate is not kept: its server is about to go.
+func (l *Lease) Reuse(c *Conn) {
+	if l.Backend.Gate.Closed() || !c.h1.Park() {
+		c.close()
+		return
+	}
+	c.endpoint.put(c)
+}
+
+// Discard closes the connection.
+func (l *Lease) Discard(c *Conn) { c.close() }
