@@ -24,7 +24,7 @@ var (
 const (
 	// lingerFor and lingerBytes bound how long and how much is read off a client after its last answer.
 	lingerFor   = 2 * time.Second
-	lingerBytes = 1 << 20
+	lingerBytes = 64 << 20
 )
 
 // conn is a client's HTTP/1.1 connection. Its goroutine serves one request after the other.

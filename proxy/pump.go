@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"sluice/drain"
 	"sluice/upstream"
@@ -15,12 +16,14 @@ type pump struct {
 	done    chan error            // its end, with what ended it
 	err     atomic.Pointer[error] // what went wrong on the client's side
 	read    atomic.Bool           // bytes of the body were taken off the client
+	whole   atomic.Bool           // all of the body was
 	running bool                  // owned by the goroutine that serves the exchange
 }
 
 func (u *pump) reset() {
 	if u.read.Load() {
 		u.read.Store(false)
+		u.whole.Store(false)
 		u.err.Store(nil)
 	}
 }
@@ -29,6 +32,7 @@ func (u *pump) start(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 	if u.done == nil {
 		u.done = make(chan error, 1)
 	}
+	conn.HTTP().ForgetReads() // the response may take as long as the body; bodySent starts its time
 	u.err.Store(nil)
 	u.running = true
 	go u.run(p, ex, conn)
@@ -61,12 +65,14 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 		u.read.Store(true)
 		b, err := ex.Client.Next()
 		if err == io.EOF {
+			u.whole.Store(true)
 			break
 		}
 		if err != nil {
 			u.err.Store(&err)
 			return err
 		}
+		u.whole.Store(ex.Client.BodyDone())
 		to.ArmWrite(p.timeouts.Write)
 		if err := to.WriteBody(b); err != nil {
 			return err
@@ -79,18 +85,21 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 	return to.Flush()
 }
 
-// stop ends the pump and reports whether the whole body was sent. One that still waits for the client is interrupted:
-// the answer is given, so the rest of the body is nobody's, and the client's connection cannot go on after it.
+// lastWrite is how long the last piece of a body may still take to write once the backend has answered.
+const lastWrite = time.Second
+
+// stop waits for the pump's end and reports whether the whole body was sent. One that still waits for the client is
+// interrupted: the answer is given, so the rest of the body is nobody's, and the client's connection cannot go on after
+// it. One that has all of the body is about to end: a backend that answered read it.
 func (u *pump) stop(ex *Exchange, conn *upstream.Conn) (sent bool) {
 	if !u.running {
 		return true
 	}
 	u.running = false
-	select {
-	case err := <-u.done:
-		ex.Close = ex.Close || err != nil && !ex.Client.BodyDone()
-		return err == nil
-	default:
+	if u.whole.Load() {
+		stuck := time.AfterFunc(lastWrite, conn.HTTP().Interrupt)
+		defer stuck.Stop()
+		return <-u.done == nil
 	}
 	ex.Close = true
 	conn.HTTP().Interrupt()

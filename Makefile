@@ -1,0 +1,51 @@
+# Sluice: the words of this file are the words of the README and of CI.
+export GOTOOLCHAIN := go1.27.4
+GO      ?= go
+FUZZFOR ?= 5s
+
+.PHONY: build demo test race e2e examples fuzz lint verify bench soak tools clean
+
+build: ## the binary: ./sluice
+	$(GO) build -trimpath -o sluice ./cmd/proxy
+
+demo: ## two releases, live traffic, flips; nothing lost
+	$(GO) run ./cmd/proxy demo
+
+test: tools verify lint race e2e fuzz examples ## everything; about ten minutes
+
+race: ## unit and behaviour tests under the race detector, and the allocation tests without it
+	$(GO) test -race $$($(GO) list ./... | grep -v /e2e)
+	$(GO) test -run 'Alloc' ./message ./http1 ./upstream ./proxy ./front
+
+e2e: ## the real binary under strict clients
+	$(GO) test -count=1 -timeout 12m ./e2e
+
+examples: build ## each example, as its README says
+	./examples/run-all.sh
+
+lint:
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+verify: ## formatting, tidy modules, floors and sizes
+	@test -z "$$(gofmt -l . | tee /dev/stderr)"
+	$(GO) mod tidy -diff
+	$(GO) test -count=1 .
+
+fuzz: ## each target for FUZZFOR
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "fuzz $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZFOR) $$pkg; \
+	  done; done
+
+bench: ## beside nginx and HAProxy in one run
+	$(GO) run ./bench
+
+soak: ## the e2e suite for longer
+	SLUICE_SOAK=10m $(GO) test -count=1 -timeout 60m ./e2e
+
+tools: ## what the tests need besides Go
+	./.ci/tools.sh
+
+clean:
+	rm -f sluice
