@@ -50,6 +50,7 @@ func (ex *Exchange) Refuse(err *Error) {
 	body := fmt.Appendf(nil, "%d %s: %s\nrequest %s\n", err.Status, http.StatusText(err.Status), err.What, ex.id.bytes())
 	h.Framing = message.Framing{Kind: message.Length, Length: int64(len(body))}
 	ex.begun = true
+	ex.Client.ArmWrite(refuseWithin)
 	if _, whole := ex.Client.WholeBody(); !whole {
 		ex.Close = true
 	}
@@ -58,6 +59,9 @@ func (ex *Exchange) Refuse(err *Error) {
 	}
 	ex.Client.Flush()
 }
+
+// refuseWithin is how long the writing of a refusal may take; it fits into any socket buffer that is not stuck.
+const refuseWithin = 5 * time.Second
 
 // retryAfter is a whole number of seconds, at least one.
 func (ex *Exchange) retryAfter() time.Duration {

@@ -192,6 +192,7 @@ func (p *Proxy) send(ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	if ex.Request.ExpectContinue {
+		ex.Client.ArmWrite(p.timeouts.Write)
 		if err := ex.sayContinue(); err != nil {
 			return errGone
 		}
@@ -227,6 +228,7 @@ func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
 			}
 			return nil
 		}
+		ex.Client.ArmWrite(p.timeouts.Write)
 		if err := ex.passInterim(h); err != nil {
 			return errGone
 		}

@@ -15,7 +15,7 @@ import (
 // tunnel is a connection that left HTTP: bytes go both ways until both sides have ended theirs.
 type tunnel struct {
 	client, backend *http1.Conn
-	idle            time.Duration
+	idle, write     time.Duration
 	websocket       bool
 	in, out         atomic.Int64 // bytes towards the backend, and towards the client
 }
@@ -25,7 +25,7 @@ const closeEcho = 500 * time.Millisecond
 
 // tunnel hands the 101 on and then carries bytes.
 func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
-	t := &tunnel{client: ex.Client.Tunnel(), backend: conn.HTTP(), idle: p.timeouts.Tunnel}
+	t := &tunnel{client: ex.Client.Tunnel(), backend: conn.HTTP(), idle: p.timeouts.Tunnel, write: p.timeouts.Write}
 	h := &ex.response
 	t.websocket = message.EqualFold(ex.Request.Upgrade, "websocket")
 	h.Add(message.Connection, nameConnection, valueUpgrade)
@@ -93,6 +93,7 @@ func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *atomic.Int64
 				follow.follow(p)
 			}
 			count.Add(int64(len(p)))
+			to.ArmWrite(t.write)
 			err = errors.Join(to.WriteBody(p), to.Flush())
 		}
 		if err != nil {
