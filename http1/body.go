@@ -14,7 +14,8 @@ type bodyState struct {
 	done     bool
 	chunk    chunkPart
 	trailers []message.Field
-	extra    int   // bytes of chunk extensions and trailers so far
+	extra    int   // bytes of chunk extensions so far
+	trailing int   // bytes of the trailer section so far
 	err      error // found while looking ahead; told by the next call of Next
 }
 
@@ -29,7 +30,17 @@ func (c *Conn) beginBody(f message.Framing) {
 func (c *Conn) BodyDone() bool { return c.body.done }
 
 // BodyBuffered reports whether more of the body can be had without waiting.
-func (c *Conn) BodyBuffered() bool { return !c.body.done && c.in.unread() > 0 }
+func (c *Conn) BodyBuffered() bool {
+	switch {
+	case c.body.done:
+		return false
+	case c.body.err != nil:
+		return true
+	case c.body.kind == message.Chunked && c.body.chunk != chunkData:
+		return c.chunkAhead()
+	}
+	return c.in.unread() > 0
+}
 
 // WholeBody returns the body when its length is known and all of it is here already, without taking it off: it can be
 // had again until the next message is read. ok is false otherwise.

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"io"
 
 	"sluice/message"
@@ -20,7 +21,7 @@ const (
 	maxChunkLine  = 256     // a size line with its extensions, which nobody needs
 	maxExtensions = 4 << 10 // of all extensions in a body: small chunks with long extensions are an attack
 	maxSizeDigits = 15      // below 2^60
-	trailerFields = 64
+	trailerFields = 64      // of a trailer section: a checksum or a status, not a second head
 )
 
 func (c *Conn) nextOfChunks() ([]byte, error) {
@@ -63,8 +64,8 @@ func (c *Conn) nextChunkLine() error {
 	switch {
 	case err != nil:
 		return err
-	case !ok && c.in.unread() > c.lineLimit():
-		return errChunk
+	case !ok && c.in.unread() > c.lineLimit()+len("\r"):
+		return c.tooLong()
 	case !ok:
 		return truncated(c.fillBody())
 	case c.body.done:
@@ -73,11 +74,32 @@ func (c *Conn) nextChunkLine() error {
 	return nil
 }
 
+// lineLimit is how long the line at hand may be, without its CRLF.
 func (c *Conn) lineLimit() int {
-	if c.body.chunk == chunkTrailer {
-		return c.limits.Trailers
+	switch c.body.chunk {
+	case chunkTrailer:
+		// What waits for its end must fit the buffer, whatever the limit.
+		return max(0, min(c.limits.Trailers-c.body.trailing, largeSize/2))
+	case chunkEnd:
+		return 0
 	}
 	return maxChunkLine
+}
+
+func (c *Conn) tooLong() error {
+	if c.body.chunk == chunkTrailer {
+		return errTrailers
+	}
+	return errChunk
+}
+
+// chunkAhead reports whether the framing at hand leads to something that can be told without waiting. A line that is
+// only half here does not: who held its output back for it could wait for as long as the peer likes. Nor does a size that
+// begins with 0, which is most likely the last: the trailer section may be half here too.
+func (c *Conn) chunkAhead() bool {
+	unread := c.in.buf[c.in.r:c.in.w]
+	i := bytes.IndexByte(unread, '\n')
+	return i >= 0 && i+1 < len(unread) && unread[0] != '0'
 }
 
 // chunkLine takes one line of the framing if it is at hand.
@@ -137,9 +159,10 @@ func (c *Conn) takeTrailer(line []byte) error {
 		c.body.done = true
 		return nil
 	}
-	if c.body.extra += len(line); c.body.extra > c.limits.Trailers+maxExtensions || len(c.body.trailers) >= trailerFields {
+	if len(line) > c.lineLimit() || len(c.body.trailers) >= trailerFields {
 		return errTrailers
 	}
+	c.body.trailing += len(line)
 	// A copy: the buffer below may move while the rest of the section arrives.
 	return appendField(&c.body.trailers, append([]byte(nil), line...))
 }

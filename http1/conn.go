@@ -15,7 +15,7 @@ type Limits struct {
 	Head     int // bytes of a start line and fields; at most 64 KiB, which is the largest buffer
 	Fields   int // field lines in a head
 	Target   int // bytes of a request target
-	Trailers int // bytes of a trailer section
+	Trailers int // bytes of a trailer section; one line of it is 32 KiB at most, whatever the limit
 }
 
 // DefaultLimits is what the configuration starts from.
@@ -35,13 +35,15 @@ type Conn struct {
 	read  deadline
 	write deadline
 
-	interrupted atomic.Bool // reads and writes end at once from now on
+	interrupted atomic.Bool // reads end at once from now on
+	cut         atomic.Bool // writes do too
 
 	onReadable func(fd uintptr) bool // kept, so that waiting allocates nothing
 	onLook     func(fd uintptr)
 	looked     bool
 	readN      int
 	readErr    error
+	first      [1]byte // where the wait for a message reads into while the socket is hidden
 }
 
 // NewConn wraps a connection, which the Conn owns from now on. limits is kept, not copied.
@@ -89,32 +91,41 @@ func (c *Conn) ParkInput() {
 // ExpireReads sets a read deadline from a goroutine that is not the reader. The reader calls ForgetReads before it arms
 // its own.
 func (c *Conn) ExpireReads(d time.Duration) {
-	if d > 0 && !c.interrupted.Load() {
+	if d > 0 {
 		c.nc.SetReadDeadline(time.Now().Add(d))
+		c.stayInterrupted()
 	}
 }
 
 // ForgetReads clears the read deadline, whoever set it.
 func (c *Conn) ForgetReads() {
 	c.read.at = time.Time{}
-	if !c.interrupted.Load() {
-		c.nc.SetReadDeadline(time.Time{})
+	c.nc.SetReadDeadline(time.Time{})
+	c.stayInterrupted()
+}
+
+// stayInterrupted follows each change of the read deadline. To look before the change would not do: an interruption may
+// come between the two, and would be lost.
+func (c *Conn) stayInterrupted() {
+	if c.interrupted.Load() {
+		c.nc.SetReadDeadline(longAgo)
 	}
 }
+
+var longAgo = time.Unix(1, 0)
 
 // Interrupt makes each read and write on the connection fail with os.ErrDeadlineExceeded from now on. It wakes a
 // goroutine that waits in one. It may be called from any goroutine, and does not wait.
 func (c *Conn) Interrupt() {
-	c.interrupted.Store(true)
-	past := time.Unix(1, 0)
-	c.nc.SetReadDeadline(past)
-	c.nc.SetWriteDeadline(past)
+	c.cut.Store(true)
+	c.nc.SetWriteDeadline(longAgo)
+	c.InterruptReads()
 }
 
 // InterruptReads is Interrupt for reads only: what is to be said last can still be written.
 func (c *Conn) InterruptReads() {
 	c.interrupted.Store(true)
-	c.nc.SetReadDeadline(time.Unix(1, 0))
+	c.nc.SetReadDeadline(longAgo)
 }
 
 // Interrupted reports whether reads were ended by Interrupt or InterruptReads.
@@ -123,10 +134,13 @@ func (c *Conn) Interrupted() bool { return c.interrupted.Load() }
 // ArmRead sets how long reads may wait from now on. See deadline for its exactness.
 func (c *Conn) ArmRead(d time.Duration) {
 	c.read.arm(d)
-	if c.interrupted.Load() {
-		c.nc.SetReadDeadline(time.Unix(1, 0))
-	}
+	c.stayInterrupted()
 }
 
 // ArmWrite sets how long writes may wait from now on.
-func (c *Conn) ArmWrite(d time.Duration) { c.write.arm(d) }
+func (c *Conn) ArmWrite(d time.Duration) {
+	c.write.arm(d)
+	if c.cut.Load() {
+		c.nc.SetWriteDeadline(longAgo)
+	}
+}

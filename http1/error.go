@@ -45,6 +45,11 @@ var (
 // ErrTruncated says that the peer ended its side inside a message (RFC 9112 §8).
 var ErrTruncated = errors.New("http1: connection ended inside a message")
 
+var (
+	errUnread = errors.New("http1: the body of the message before was not read to its end")
+	errNoRoom = errors.New("http1: read into a full buffer")
+)
+
 var errNoHalfClose = errors.New("http1: this kind of connection has no half-close")
 
 func truncated(err error) error {

@@ -46,7 +46,7 @@ func (f *framingFields) take(field *message.Field, minor uint8) error {
 	case message.Connection:
 		f.takeConnection(field.Value)
 	case message.Expect:
-		f.expect = field.Value
+		f.takeExpect(field.Value)
 	case message.Upgrade:
 		f.upgrade = field.Value
 	}
@@ -101,6 +101,15 @@ func (f *framingFields) takeConnection(list []byte) {
 		}
 	}
 }
+
+// takeExpect keeps the first expectation that cannot be met: another field beside it does not take it back.
+func (f *framingFields) takeExpect(value []byte) {
+	if f.expect == nil || message.EqualFold(f.expect, continues) {
+		f.expect = value
+	}
+}
+
+const continues = "100-continue"
 
 // closes decides whether the connection ends after the message (RFC 9112 §9.3).
 func closes(minor uint8, f *framingFields) bool { return f.close || minor == 0 && !f.keep }

@@ -9,8 +9,18 @@ import (
 
 // headState is how far the head at hand has been read.
 type headState struct {
-	lines int
-	begun bool // at least one byte of it is here
+	request bool
+	skipped bool // the one empty line that may stand before a request was there
+	lines   int
+	begun   bool // at least one byte of it is here
+}
+
+// tooLong is the answer to a head beyond the limit. In a request's first line it can only be the target.
+func (s *headState) tooLong() error {
+	if s.request && s.lines == 0 {
+		return errTargetLong
+	}
+	return errHeadLong
 }
 
 // Waits says how long the parts of a read may take. Zero means no limit.
@@ -24,6 +34,10 @@ type startLine func(h *message.Head, line []byte, limits *Limits) error
 
 // readHead reads one head. It returns io.EOF when the peer ended its side before the first byte.
 func (c *Conn) readHead(h *message.Head, start startLine, waits Waits) error {
+	if c.body.kind != message.None && !c.body.done {
+		return errUnread
+	}
+	c.in.next()
 	c.restart(h)
 	for {
 		done, err := c.parseLines(h, start)
@@ -42,8 +56,8 @@ func (c *Conn) HeadBegun() bool { return c.head.lines > 0 || c.in.unread() > 0 }
 // restart begins the head anew at the first unread byte.
 func (c *Conn) restart(h *message.Head) {
 	h.Reset()
-	c.head = headState{}
-	c.body = bodyState{}
+	c.head.lines, c.head.begun = 0, false
+	c.body = bodyState{trailers: c.body.trailers[:0]}
 	c.in.floor, c.in.scan = c.in.r, c.in.r
 }
 
@@ -55,7 +69,10 @@ func (c *Conn) parseLines(h *message.Head, start startLine) (done bool, err erro
 			return false, err
 		}
 		if c.in.r-c.in.floor > c.limits.Head {
-			return false, errHeadLong
+			return false, c.head.tooLong()
+		}
+		if len(line) == 0 && c.skipEmpty() {
+			continue
 		}
 		if len(line) == 0 && c.head.lines > 0 {
 			return true, nil
@@ -65,6 +82,17 @@ func (c *Conn) parseLines(h *message.Head, start startLine) (done bool, err erro
 		}
 		c.head.lines++
 	}
+}
+
+// skipEmpty ignores one empty line before a request: "a server that is expecting to receive and parse a request-line
+// SHOULD ignore at least one empty line" (RFC 9112 §2.2). The connection is as idle after it as before.
+func (c *Conn) skipEmpty() bool {
+	if c.head.lines > 0 || !c.head.request || c.head.skipped {
+		return false
+	}
+	c.head.skipped, c.head.begun = true, false
+	c.in.floor = c.in.r
+	return true
 }
 
 func (c *Conn) parseLine(h *message.Head, line []byte, start startLine) error {
@@ -102,10 +130,7 @@ func (c *Conn) headRoom(h *message.Head) error {
 		return nil
 	}
 	if c.in.w-c.in.floor >= min(c.limits.Head, largeSize) {
-		if c.head.lines == 0 {
-			return errTargetLong
-		}
-		return errHeadLong
+		return c.head.tooLong()
 	}
 	begun, size := c.head.begun, len(c.in.buf)
 	if c.in.floor == 0 {

@@ -94,21 +94,31 @@ func (in *input) bodyRoom(large bool) {
 	if in.r == in.w {
 		in.r, in.w, in.scan = in.floor, in.floor, in.floor
 	}
-	if len(in.buf) < largeSize && (large || len(in.buf)-in.floor < 1<<10) {
+	if in.cramped(large) {
 		in.split(largeSize)
 	}
 	if in.w < len(in.buf) {
+		return
+	}
+	if in.r == in.floor {
+		in.split(largeSize)
 		return
 	}
 	n := copy(in.buf[in.floor:], in.buf[in.r:in.w])
 	in.r, in.w, in.scan = in.floor, in.floor+n, in.floor
 }
 
-// split moves the unread bytes to a new buffer and keeps the old one, in which the head lives on.
+// cramped reports that the head leaves too little of the buffer: a head may fill even a large one to its last byte.
+func (in *input) cramped(large bool) bool {
+	room := len(in.buf) - in.floor
+	return room < 1<<10 || large && (len(in.buf) < largeSize || room < largeSize/4)
+}
+
+// split moves the unread bytes to a new buffer and keeps the old one, in which the head lives on. A head that was kept
+// before stays kept: then the floor is 0, and the buffer left here holds nothing but read bytes of the body.
 func (in *input) split(size int) {
 	next := getBuffer(size)
 	n := copy(next, in.buf[in.r:in.w])
-	in.dropKept()
 	if in.floor > 0 {
 		in.kept = in.buf
 	} else {
@@ -139,6 +149,9 @@ func (in *input) line() (line []byte, ok bool, err error) {
 func (c *Conn) fill() error {
 	if c.in.buf == nil {
 		return c.firstRead()
+	}
+	if c.in.w == len(c.in.buf) {
+		return errNoRoom
 	}
 	n, err := c.nc.Read(c.in.buf[c.in.w:])
 	c.in.w += n
@@ -184,18 +197,18 @@ func (c *Conn) readReady(fd uintptr) bool {
 
 // firstReadHidden waits with one byte where the socket is out of reach.
 func (c *Conn) firstReadHidden() error {
-	var first [1]byte
-	n, err := c.nc.Read(first[:])
+	n, err := c.nc.Read(c.first[:])
 	if n == 0 {
 		return err
 	}
 	c.in.buf = getBuffer(smallSize)
-	c.in.buf[0], c.in.w = first[0], 1
+	c.in.buf[0], c.in.w = c.first[0], 1
 	return nil
 }
 
 // Quiet reports that nothing waits to be read: no byte, no end, no error. An idle connection that is not quiet must not
-// be used again: what waits there is an end, or an answer that nobody asked for.
+// be used again: what waits there is an end, or an answer that nobody asked for. A hidden socket, as under TLS, always
+// counts as quiet: what waits there may be the record layer's own.
 func (c *Conn) Quiet() bool {
 	if c.in.unread() > 0 {
 		return false

@@ -28,7 +28,8 @@ func (o *output) release() {
 	}
 }
 
-// space returns the buffer with room for n more bytes, n at most smallSize-512 unless the buffer is a large one.
+// space returns the buffer with room for n more bytes, up to largeSize. For more, appending to it makes one that is
+// large enough and goes to the garbage collector.
 func (c *Conn) space(n int) ([]byte, error) {
 	if c.out.buf == nil {
 		c.out.buf = getBuffer(max(n, 1))[:0]
@@ -39,6 +40,7 @@ func (c *Conn) space(n int) ([]byte, error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
 	}
+	c.out.release()
 	c.out.buf = getBuffer(max(n, 1))[:0]
 	return c.out.buf, nil
 }
@@ -67,11 +69,13 @@ func (c *Conn) WriteRequest(h *message.Head) error {
 	b = append(b, " HTTP/1.1\r\nHost: "...)
 	b = append(b, h.Authority...)
 	b = append(b, "\r\n"...)
-	c.out.buf = c.finishHead(b, h)
+	c.out.buf = c.finishHead(b, h, true)
 	return nil
 }
 
-// WriteResponse writes a response head, interim or final. It waits in the buffer until Flush.
+// WriteResponse writes a response head, interim or final. Its framing fields are written anew too; only where there is no
+// body a Content-Length stays, which then tells of the body that a GET would have brought (RFC 9110 §8.6). It waits in
+// the buffer until Flush.
 func (c *Conn) WriteResponse(h *message.Head) error {
 	b, err := c.space(headSize(h))
 	if err != nil {
@@ -82,7 +86,7 @@ func (c *Conn) WriteResponse(h *message.Head) error {
 	b = append(b, ' ')
 	b = append(b, h.Reason...)
 	b = append(b, "\r\n"...)
-	c.out.buf = c.finishHead(b, h)
+	c.out.buf = c.finishHead(b, h, h.Framing.Kind != message.None)
 	return nil
 }
 
@@ -95,9 +99,14 @@ func headSize(h *message.Head) int {
 	return n
 }
 
-func (c *Conn) finishHead(b []byte, h *message.Head) []byte {
+// finishHead writes the fields and the framing. framed says that a Content-Length or Host among the fields would be the
+// second, or a lie.
+func (c *Conn) finishHead(b []byte, h *message.Head, framed bool) []byte {
 	for i := range h.Fields {
 		f := &h.Fields[i]
+		if f.ID == message.TransferEncoding || framed && (f.ID == message.ContentLength || f.ID == message.Host) {
+			continue
+		}
 		b = append(b, f.Name...)
 		b = append(b, ": "...)
 		b = append(b, f.Value...)
@@ -165,7 +174,7 @@ func (c *Conn) EndBody(trailers []message.Field) error {
 	if err != nil {
 		return err
 	}
-	c.out.buf = c.finishHead(append(b, "0\r\n"...), &h)
+	c.out.buf = c.finishHead(append(b, "0\r\n"...), &h, true)
 	return nil
 }
 
@@ -213,9 +222,13 @@ func (c *Conn) Linger(d time.Duration, most int64) {
 	}
 }
 
-// WriteRaw writes bytes as they are, at once.
+// WriteRaw writes bytes as they are, at once, behind what waits to be written.
 func (c *Conn) WriteRaw(p []byte) error {
-	_, err := c.nc.Write(p)
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	n, err := c.nc.Write(p)
+	c.out.wrote = c.out.wrote || n > 0
 	return err
 }
 

@@ -10,10 +10,7 @@ import (
 // *Error when what it sent must be refused, and an error of the connection otherwise. The head's slices live until the
 // next call.
 func (c *Conn) ReadRequest(h *message.Head, waits Waits) error {
-	c.in.next()
-	if err := c.skipEmptyLine(waits); err != nil {
-		return err
-	}
+	c.head = headState{request: true}
 	if err := c.readHead(h, requestLine, waits); err != nil {
 		return err
 	}
@@ -21,21 +18,6 @@ func (c *Conn) ReadRequest(h *message.Head, waits Waits) error {
 		return err
 	}
 	c.beginBody(h.Framing)
-	return nil
-}
-
-// skipEmptyLine ignores one empty line before a request: "a server that is expecting to receive and parse a
-// request-line SHOULD ignore at least one empty line" (RFC 9112 §2.2). Only where it is at hand whole.
-func (c *Conn) skipEmptyLine(waits Waits) error {
-	if c.in.unread() == 0 {
-		c.ArmRead(waits.First)
-		if err := c.fill(); err != nil {
-			return err
-		}
-	}
-	if c.in.unread() > 1 && c.in.buf[c.in.r] == '\r' && c.in.buf[c.in.r+1] == '\n' {
-		c.in.r += 2
-	}
 	return nil
 }
 
@@ -95,6 +77,7 @@ func takeTarget(h *message.Head, target []byte) error {
 var (
 	schemeEnd = []byte("://")
 	slash     = []byte("/")
+	asterisk  = []byte("*")
 )
 
 // takeAbsolute reads an absolute-form: its authority wins over Host (RFC 9112 §3.2.2).
@@ -113,12 +96,24 @@ func takeAbsolute(h *message.Head, target []byte) error {
 		return errTarget
 	}
 	if len(h.Target) == 0 {
-		h.Target = slash
+		h.Target = emptyPath(h.Method)
+		return nil
 	}
-	if h.Target[0] != '/' || message.HasDotSegment(h.Path()) {
+	if h.Target[0] != '/' {
 		return errTarget
 	}
+	if message.HasDotSegment(h.Path()) {
+		return errDotSegment
+	}
 	return nil
+}
+
+// emptyPath is what an absolute-form without a path asks for: the root, or the server as a whole (RFC 9112 §3.2.4).
+func emptyPath(method []byte) []byte {
+	if string(method) == "OPTIONS" {
+		return asterisk
+	}
+	return slash
 }
 
 // checkRequest finds what the fields say about the message and the connection, and refuses what two readers could read
@@ -165,7 +160,7 @@ func takeExpect(h *message.Head, f *framingFields) error {
 	if f.expect == nil || h.Minor == 0 {
 		return nil
 	}
-	if !message.EqualFold(f.expect, "100-continue") {
+	if !message.EqualFold(f.expect, continues) {
 		return errExpect
 	}
 	h.ExpectContinue = !h.Framing.Empty()

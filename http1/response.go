@@ -7,7 +7,7 @@ import (
 // ReadResponse reads the next response head, interim ones (1xx) included: they come one by one. toHEAD says that the
 // request was a HEAD. Errors are those of ReadRequest; io.EOF means that not one byte of a response came.
 func (c *Conn) ReadResponse(h *message.Head, toHEAD bool, waits Waits) error {
-	c.in.next()
+	c.head = headState{}
 	if err := c.readHead(h, statusLine, waits); err != nil {
 		return err
 	}

@@ -105,17 +105,15 @@ func SplitPort(authority []byte) (host, port []byte) {
 
 // HasDotSegment reports a "." or ".." segment, its dots encoded or not. It is refused, not resolved: what is routed on and
 // what is forwarded must be one path, and no honest client sends such a segment (they resolve it, RFC 3986 §5.2.4).
+// An encoded slash or backslash ends a segment too, and so do path parameters ("..;a=b"): there are servers that decode
+// the one and cut the other off before they resolve the dots.
 func HasDotSegment(path []byte) bool {
 	if bytes.IndexByte(path, '.') < 0 && bytes.IndexByte(path, '%') < 0 {
 		return false
 	}
 	for len(path) > 0 {
-		segment := path
-		if i := bytes.IndexByte(path, '/'); i >= 0 {
-			segment, path = path[:i], path[i+1:]
-		} else {
-			path = nil
-		}
+		var segment []byte
+		segment, path = nextSegment(path)
 		if onlyDots(segment) {
 			return true
 		}
@@ -123,7 +121,22 @@ func HasDotSegment(path []byte) bool {
 	return false
 }
 
+func nextSegment(path []byte) (segment, rest []byte) {
+	for i, c := range path {
+		switch {
+		case c == '/':
+			return path[:i], path[i+1:]
+		case c == '%' && len(path) >= i+3 && (EqualFold(path[i:i+3], "%2f") || EqualFold(path[i:i+3], "%5c")):
+			return path[:i], path[i+3:]
+		}
+	}
+	return path, nil
+}
+
 func onlyDots(segment []byte) bool {
+	if i := bytes.IndexByte(segment, ';'); i >= 0 {
+		segment = segment[:i]
+	}
 	dots := 0
 	for len(segment) > 0 {
 		switch {

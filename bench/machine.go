@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// machine says what the figures were measured on and with.
+type machine struct {
+	CPU      string            `json:"cpu"`
+	Cores    int               `json:"cores"` // that we may use
+	Siblings string            `json:"siblings,omitempty"`
+	Kernel   string            `json:"kernel"`
+	Date     string            `json:"date"`
+	Versions map[string]string `json:"versions"`
+}
+
+var (
+	cpuModel  = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
+	goVersion = regexp.MustCompile(`go1\.\S+`)
+)
+
+func describeMachine(ctx context.Context, o options, sluice string, cpus cpuList, now time.Time) machine {
+	m := machine{CPU: "unknown", Cores: len(cpus), Kernel: "unknown", Date: now.UTC().Format(time.DateOnly), Versions: map[string]string{}}
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		if model := cpuModel.FindSubmatch(info); model != nil {
+			m.CPU = string(model[1])
+		}
+	}
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = string(bytes.TrimSpace(release))
+	}
+	m.Siblings = sharedCore(cpus)
+	for _, peer := range o.peers {
+		m.Versions[peer] = versionOf(ctx, peer, sluice)
+	}
+	m.Versions["backend nginx"] = firstLine(ctx, "nginx", "-v")
+	m.Versions["wrk"], _, _ = strings.Cut(firstLine(ctx, "wrk", "-v"), " Copyright")
+	return m
+}
+
+func versionOf(ctx context.Context, peer, sluice string) string {
+	switch peer {
+	case "nginx", "haproxy":
+		return firstLine(ctx, peer, "-v")
+	}
+	built := goVersion.FindString(firstLine(ctx, "go", "version", sluice))
+	return strings.TrimSpace(firstLine(ctx, sluice, "version") + " " + built)
+}
+
+// firstLine is the first line args print; "" when they print none. wrk and nginx print theirs as an error.
+func firstLine(ctx context.Context, args ...string) string {
+	out, _ := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	line, _, _ := bytes.Cut(out, []byte("\n"))
+	return string(bytes.TrimSpace(line))
+}
+
+// sharedCore names the first two cores when they are two threads of one physical core: the load then slows the
+// proxy down. "" when they are not, or when the kernel does not say.
+func sharedCore(cpus cpuList) string {
+	if len(cpus) < 2 {
+		return ""
+	}
+	path := "/sys/devices/system/cpu/cpu" + strconv.Itoa(cpus[0]) + "/topology/thread_siblings_list"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	siblings, err := parseCPUList(string(bytes.TrimSpace(text)))
+	if err != nil || !contains(siblings, cpus[1]) {
+		return ""
+	}
+	return siblings.commas()
+}
+
+func contains(list cpuList, cpu int) bool {
+	for _, n := range list {
+		if n == cpu {
+			return true
+		}
+	}
+	return false
+}

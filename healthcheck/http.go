@@ -1,0 +1,189 @@
+package healthcheck
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const (
+	// maxBody is how much of a body is read: health answers are a few hundred bytes, and a server that sends more
+	// must not cost memory.
+	maxBody = 64 << 10
+	// maxAnswer bounds the head and the body together, chunk framing included.
+	maxAnswer = 2 * maxBody
+	// maxInterim is how many 1xx answers may come before the real one. The limit is arbitrary.
+	maxInterim = 5
+)
+
+// HTTP is a Prober that sends one GET over a connection of its own. It follows no redirect and uses no proxy: the
+// question goes to the configured address and nowhere else. When Probe returns, its connection is closed and no
+// goroutine of it is left.
+type HTTP struct {
+	spec    Spec
+	request []byte
+	now     func() time.Time
+}
+
+// NewHTTP returns a prober for the spec. now stamps the results.
+func NewHTTP(spec Spec, now func() time.Time) *HTTP {
+	spec = spec.normal()
+	return &HTTP{spec: spec, request: requestHead(spec), now: now}
+}
+
+// requestHead writes the whole request. HTTP/1.1 with Connection: close is understood by every server, and keeps the
+// check honest: it also tests that the server still takes new connections.
+func requestHead(spec Spec) []byte {
+	host := spec.Host
+	if host == "" {
+		host = spec.Address
+		if spec.Network == "unix" {
+			host = "localhost"
+		}
+	}
+	target := escapeControls(spec.Path)
+	if !strings.HasPrefix(target, "/") {
+		target = "/" + target
+	}
+	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sluice-health\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+		target, escapeControls(host))
+}
+
+// escapeControls percent-encodes the bytes that would end a request line early.
+func escapeControls(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			fmt.Fprintf(&b, "%%%02X", s[i])
+		} else {
+			b.WriteByte(s[i])
+		}
+	}
+	return b.String()
+}
+
+// Probe asks once. It takes no longer than Spec.Timeout.
+func (h *HTTP) Probe(ctx context.Context) Result {
+	begun := h.now()
+	release, err := h.ask(ctx)
+	at := h.now()
+	r := Result{At: at, Took: at.Sub(begun), OK: err == nil, Release: release}
+	if err != nil {
+		r.Reason = h.reason(err)
+	}
+	if ctx.Err() != nil {
+		r.OK, r.Cancelled, r.Reason = false, true, "check called off"
+	}
+	return r
+}
+
+func (h *HTTP) ask(ctx context.Context) (release string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.spec.Timeout)
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, h.spec.Network, h.spec.Address)
+	if err != nil {
+		return "", &phaseError{"connection", err}
+	}
+	defer closeWith(ctx, conn)()
+	if _, err := conn.Write(h.request); err != nil && !isReset(err) {
+		return "", &phaseError{"answer", err}
+	}
+	return h.read(conn)
+}
+
+// closeWith arranges that conn is closed when ctx is done, and returns a func that closes it at the latest and waits
+// until nothing of the arrangement is left.
+func closeWith(ctx context.Context, conn net.Conn) (done func()) {
+	closed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		conn.SetDeadline(time.Unix(1, 0))
+		close(closed)
+	})
+	return func() {
+		if !stop() {
+			<-closed
+		}
+		conn.Close()
+	}
+}
+
+// read judges the answer. A server may answer and reset before it has read our question; what it said still counts.
+func (h *HTTP) read(conn net.Conn) (release string, err error) {
+	limited := &io.LimitedReader{R: conn, N: maxAnswer}
+	in := bufio.NewReader(limited)
+	resp, err := readHead(in)
+	if err != nil && limited.N == 0 {
+		return "", errors.New("head of the answer is too long")
+	}
+	if err != nil {
+		return "", err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	tooLong := len(body) > maxBody || limited.N == 0
+	if err != nil && !tooLong {
+		return "", &phaseError{"whole answer", err}
+	}
+	return h.judge(resp.StatusCode, body, tooLong)
+}
+
+func readHead(in *bufio.Reader) (*http.Response, error) {
+	get := &http.Request{Method: http.MethodGet}
+	for range maxInterim + 1 {
+		if _, err := in.Peek(1); err != nil {
+			return nil, &phaseError{"answer", err}
+		}
+		resp, err := http.ReadResponse(in, get)
+		if err != nil {
+			return nil, &phaseError{"whole head", err}
+		}
+		if resp.StatusCode >= 200 || resp.StatusCode == http.StatusSwitchingProtocols {
+			return resp, nil
+		}
+	}
+	return nil, errors.New("only interim answers")
+}
+
+// judge compares an answer with what the spec wants. The release is read whatever the verdict. A body that is too
+// long was not read to its end; it is as good as any where nothing is asked of it.
+func (h *HTTP) judge(status int, body []byte, tooLong bool) (release string, err error) {
+	var doc any
+	docErr := errTooLong
+	if !tooLong && (h.spec.Release != "" || len(h.spec.JSON) > 0) {
+		doc, docErr = parseJSON(body)
+	}
+	if h.spec.Release != "" {
+		release = releaseOf(doc, h.spec.Release)
+	}
+	if err := h.judgeStatus(status); err != nil {
+		return release, err
+	}
+	if len(h.spec.JSON) == 0 {
+		return release, nil
+	}
+	if docErr != nil {
+		return release, docErr
+	}
+	return release, matchObject("", h.spec.JSON, doc)
+}
+
+func (h *HTTP) judgeStatus(status int) error {
+	var want []string
+	for _, r := range h.spec.Status {
+		if r.Low <= status && status <= r.High {
+			return nil
+		}
+		want = append(want, r.String())
+	}
+	note := ""
+	if status >= 300 && status < 400 {
+		note = " (redirects are not followed)"
+	}
+	return fmt.Errorf("status %d, want %s%s", status, strings.Join(want, " or "), note)
+}

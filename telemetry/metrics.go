@@ -1,0 +1,153 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"sluice/control"
+	"sluice/drain"
+	"sluice/healthcheck"
+	"sluice/proxy"
+)
+
+// Sources are what the metrics are read from when someone asks. A request costs nothing more than the counters that the
+// proxy keeps anyway.
+type Sources struct {
+	Status      func() control.Status
+	Proxy       *proxy.Proxy // whose snapshot holds each service's counters
+	Connections func() int   // clients' connections that are open
+	Dropped     func() int64 // lines of the access log that were lost
+}
+
+// Metrics returns a handler that answers with the Prometheus text format. It holds a registry of its own.
+func Metrics(from Sources) http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		&collector{from},
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: mostScrapes})
+}
+
+// mostScrapes bounds how many scrapes run at once; one Prometheus needs one, and a pair of them two.
+const mostScrapes = 4
+
+// collector reads everything at the moment of a scrape.
+type collector struct{ from Sources }
+
+func describe(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("sluice_"+name, help, labels, nil)
+}
+
+var (
+	requestsTotal    = describe("requests_total", "Requests answered, by first digit of the status; none: nothing was sent.", "service", "code")
+	requestDuration  = describe("request_duration_seconds", "From the request's head to the response's last byte.", "service")
+	retriesTotal     = describe("retries_total", "Requests sent again to another backend.", "service")
+	lostTotal        = describe("lost_total", "Responses that broke off, by no fault of the client.", "service")
+	receivedBytes    = describe("request_body_bytes_total", "Bytes of request bodies.", "service")
+	sentBytes        = describe("response_body_bytes_total", "Bytes of response bodies.", "service")
+	backendUp        = describe("backend_up", "1 when the last checks found the backend up.", "service", "pool", "backend")
+	backendReady     = describe("backend_ready", "1 when the operator wants the backend to take requests.", "service", "pool", "backend")
+	backendInside    = describe("backend_inside", "Requests inside of the backend now, by class.", "service", "pool", "backend", "class")
+	backendRequests  = describe("backend_requests_total", "Round trips begun.", "service", "pool", "backend")
+	backendFailures  = describe("backend_failures_total", "Round trips without a whole response.", "service", "pool", "backend")
+	backendIdle      = describe("backend_idle_connections", "Connections kept for the next request.", "service", "pool", "backend")
+	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
+	generation       = describe("generation", "Counts decisions; it survives restarts.")
+	connections      = describe("connections", "Connections of clients that are open.")
+	accessLogDropped = describe("access_log_dropped_total", "Lines of the access log that could not be written.")
+	buildInfo        = describe("build_info", "Always 1.", "version")
+)
+
+// Describe says nothing: the labels depend on the configuration, so this is an unchecked collector.
+func (c *collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect sends all metrics.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	status := c.from.Status()
+	snapshot := c.from.Proxy.Snapshot()
+	gauge(ch, generation, float64(status.Generation))
+	gauge(ch, connections, float64(c.from.Connections()))
+	counter(ch, accessLogDropped, c.from.Dropped())
+	gauge(ch, buildInfo, 1, status.Version)
+	for i := range status.Services {
+		svc := &status.Services[i]
+		if n := countersOf(snapshot, svc); n != nil {
+			collectService(ch, svc.Name, n)
+		}
+		for j := range svc.Pools {
+			collectPool(ch, svc.Name, &svc.Pools[j])
+		}
+	}
+}
+
+// countersOf asks the snapshot for the service at the service's own route.
+func countersOf(s *proxy.Snapshot, svc *control.ServiceStatus) *proxy.Counters {
+	host := ""
+	if len(svc.Hosts) > 0 {
+		host = strings.Replace(svc.Hosts[0], "*", "sluice-metrics", 1)
+	}
+	found := s.Route([]byte(host), []byte(svc.Path))
+	if found == nil || found.Name != svc.Name {
+		return nil
+	}
+	return found.Counters
+}
+
+func collectService(ch chan<- prometheus.Metric, name string, n *proxy.Counters) {
+	for digit := range n.Status {
+		code := "none"
+		if digit > 0 {
+			code = strconv.Itoa(digit) + "xx"
+		}
+		counter(ch, requestsTotal, n.Status[digit].Load(), name, code)
+	}
+	counter(ch, retriesTotal, n.Retries.Load(), name)
+	counter(ch, lostTotal, n.Lost.Load(), name)
+	counter(ch, receivedBytes, n.BytesIn.Load(), name)
+	counter(ch, sentBytes, n.BytesOut.Load(), name)
+	buckets, count := map[float64]uint64{}, uint64(0)
+	for i, bound := range proxy.TookBounds {
+		count += uint64(n.Took[i].Load())
+		buckets[bound.Seconds()] = count
+	}
+	count += uint64(n.Took[len(proxy.TookBounds)].Load())
+	sum := float64(n.TookSum.Load()) / 1e9
+	ch <- prometheus.MustNewConstHistogram(requestDuration, count, sum, buckets, name)
+}
+
+func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolStatus) {
+	gauge(ch, poolLive, truth(p.Live), service, p.Name, p.Release)
+	for i := range p.Backends {
+		b := &p.Backends[i]
+		gauge(ch, backendUp, truth(b.Health == healthcheck.Up), service, p.Name, b.Address)
+		gauge(ch, backendReady, truth(b.Admin == control.Ready), service, p.Name, b.Address)
+		gauge(ch, backendIdle, float64(b.Idle), service, p.Name, b.Address)
+		counter(ch, backendRequests, b.Requests, service, p.Name, b.Address)
+		counter(ch, backendFailures, b.Failures, service, p.Name, b.Address)
+		for _, class := range drain.Classes() {
+			gauge(ch, backendInside, float64(b.InsideBy[class]), service, p.Name, b.Address, class.String())
+		}
+	}
+}
+
+func truth(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v int64, labels ...string) {
+	ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
