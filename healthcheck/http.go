@@ -116,13 +116,15 @@ func closeWith(ctx context.Context, conn net.Conn) (done func()) {
 
 // read judges the answer. A server may answer and reset before it has read our question; what it said still counts.
 func (h *HTTP) read(conn net.Conn) (release string, err error) {
-	limited := &io.LimitedReader{R: conn, N: maxAnswer}
-	in := bufio.NewReader(limited)
-	resp, err := readHead(in)
-	if err != nil && limited.N == 0 {
+	watched := &watchedReader{Reader: conn}
+	limited := &io.LimitedReader{R: watched, N: maxAnswer}
+	resp, err := readHead(bufio.NewReader(limited))
+	switch {
+	case err != nil && limited.N == 0:
 		return "", errors.New("head of the answer is too long")
-	}
-	if err != nil {
+	case err != nil && watched.err != nil:
+		return "", &phaseError{watched.missing(), watched.err}
+	case err != nil:
 		return "", err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
@@ -133,12 +135,31 @@ func (h *HTTP) read(conn net.Conn) (release string, err error) {
 	return h.judge(resp.StatusCode, body, tooLong)
 }
 
+// watchedReader remembers how a connection ended. The parser takes a line cut short for a whole one and calls it
+// malformed; that the time was over, or the server gone, is the better reason.
+type watchedReader struct {
+	io.Reader
+	some bool // at least one byte came
+	err  error
+}
+
+func (w *watchedReader) Read(p []byte) (n int, err error) {
+	n, err = w.Reader.Read(p)
+	w.some = w.some || n > 0
+	w.err = err
+	return n, err
+}
+
+func (w *watchedReader) missing() string {
+	if w.some {
+		return "whole head"
+	}
+	return "answer"
+}
+
 func readHead(in *bufio.Reader) (*http.Response, error) {
 	get := &http.Request{Method: http.MethodGet}
 	for range maxInterim + 1 {
-		if _, err := in.Peek(1); err != nil {
-			return nil, &phaseError{"answer", err}
-		}
 		resp, err := http.ReadResponse(in, get)
 		if err != nil {
 			return nil, &phaseError{"whole head", err}
