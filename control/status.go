@@ -122,6 +122,7 @@ type Receipt struct {
 	Switched   float64   `json:"switched_ms"` // from the call to the moment the new snapshot was in place
 	Done       bool      `json:"done"`        // false: still draining, or waiting to be up
 	Unchanged  bool      `json:"unchanged,omitempty"`
+	Warning    string    `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
 	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done

@@ -1,0 +1,175 @@
+package control
+
+import (
+	"time"
+
+	"sluice/config"
+	"sluice/drain"
+	"sluice/proxy"
+	"sluice/upstream"
+)
+
+// built is what stands for a State in the data plane. It never changes: the next one is built beside it and shares what
+// stayed the same, so that a build that is not used has touched nothing.
+type built struct {
+	generation uint64
+	snapshot   *proxy.Snapshot
+	services   map[string]*builtService
+	endpoints  map[address]*upstream.Endpoint // one for each address that the State mentions
+}
+
+type address struct{ network, dial string }
+
+// builtService is one service, with a Backend and so an open gate for each backend that takes traffic. One that is
+// down is among them: down only leaves the choice of the pool, what is inside may finish.
+type builtService struct {
+	from    *Service
+	service *proxy.Service
+	open    map[Key]*upstream.Backend
+}
+
+// builder holds what builds share.
+type builder struct {
+	options  upstream.Options
+	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
+}
+
+func newBuilder(cfg *config.Config) *builder {
+	return &builder{
+		options:  upstream.Options{Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle},
+		counters: map[string]*proxy.Counters{},
+	}
+}
+
+// build returns what stands for s, with the gates and endpoints of old where they go on.
+func (bd *builder) build(s State, old *built) (*built, error) {
+	next := &built{generation: s.Generation, services: make(map[string]*builtService, len(s.Services))}
+	next.endpoints = bd.endpoints(s, old)
+	list := make([]*proxy.Service, 0, len(s.Order))
+	for _, name := range s.Order {
+		one := old.services[name]
+		if svc := s.Services[name]; one == nil || one.from != svc {
+			one = bd.service(svc, one, next.endpoints)
+		}
+		next.services[name] = one
+		list = append(list, one.service)
+	}
+	var err error
+	next.snapshot, err = proxy.NewSnapshot(s.Generation, list)
+	return next, err
+}
+
+// endpoints keeps an endpoint for as long as any backend names its address. Only a decision can change that.
+func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint {
+	if old.generation == s.Generation && old.endpoints != nil {
+		return old.endpoints
+	}
+	next := make(map[address]*upstream.Endpoint, len(old.endpoints))
+	for _, b := range s.backends {
+		at := address{b.Network, b.Dial}
+		if next[at] != nil {
+			continue
+		}
+		if next[at] = old.endpoints[at]; next[at] == nil {
+			next[at] = upstream.NewEndpoint(b.Network, b.Dial, bd.options)
+		}
+	}
+	return next
+}
+
+func (bd *builder) service(svc *Service, old *builtService, endpoints map[address]*upstream.Endpoint) *builtService {
+	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}}
+	var choice []*upstream.Backend
+	for _, b := range svc.Pool(svc.Live).Backends {
+		if !svc.takesTraffic(b) {
+			continue
+		}
+		up := b.place(old.at(b.Key), endpoints[address{b.Network, b.Dial}])
+		one.open[b.Key] = up
+		if b.Eligible() {
+			choice = append(choice, up)
+		}
+	}
+	one.service = &proxy.Service{
+		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
+		Live:     upstream.NewPool(svc.Live, balance(svc.File.Balance), choice),
+		Drain:    policy(svc.File),
+		Retry:    retryAfter(svc.File.Health.Interval),
+		Counters: bd.counter(svc.Name),
+	}
+	return one
+}
+
+// at returns the Backend that had an open gate before, or nil.
+func (one *builtService) at(k Key) *upstream.Backend {
+	if one == nil {
+		return nil
+	}
+	return one.open[k]
+}
+
+// place returns the backend's place in the live pool. It goes on with the gate it had; one that comes back gets a new one.
+func (b *Backend) place(old *upstream.Backend, endpoint *upstream.Endpoint) *upstream.Backend {
+	next := upstream.Backend{
+		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),
+		Release: b.Health.Release, Weight: b.Weight, Max: b.Max,
+	}
+	if old == nil {
+		next.Gate = drain.NewGate()
+		return &next
+	}
+	next.Gate = old.Gate
+	if *old == next {
+		return old
+	}
+	return &next
+}
+
+func (bd *builder) counter(service string) *proxy.Counters {
+	if bd.counters[service] == nil {
+		bd.counters[service] = &proxy.Counters{}
+	}
+	return bd.counters[service]
+}
+
+func balance(name string) upstream.Balance {
+	if name == "round_robin" {
+		return upstream.RoundRobin
+	}
+	return upstream.LeastRequests
+}
+
+func policy(file *config.Service) drain.Policy {
+	return drain.Policy{Timeout: file.Drain.Timeout, Stream: file.Drain.Stream, WebSocket: file.Drain.WebSocket}
+}
+
+// retryAfter is when it is worth asking again: after the next check, in whole seconds as the field has them.
+func retryAfter(interval time.Duration) time.Duration {
+	return max(time.Second, (interval + time.Second - 1).Truncate(time.Second))
+}
+
+// leaver is a gate that admits nobody any more and may still have somebody inside.
+type leaver struct {
+	Key
+	gate     *drain.Gate
+	endpoint *upstream.Endpoint
+}
+
+// gone returns what had an open gate in old and has not the same one in next.
+func (old *built) gone(next *built) []leaver {
+	var all []leaver
+	for name, was := range old.services {
+		is := next.services[name]
+		if is == was {
+			continue
+		}
+		for k, up := range was.open {
+			if now := is.at(k); now == nil || now.Gate != up.Gate {
+				all = append(all, leaver{Key: k, gate: up.Gate, endpoint: up.Endpoint})
+			}
+		}
+	}
+	return all
+}
+
+func (l leaver) left() bool { return l.gate.Closed() && l.gate.Inside() == 0 }

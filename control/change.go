@@ -1,0 +1,203 @@
+package control
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"sluice/healthcheck"
+)
+
+// FlipWant is what has to hold for a flip or a rollback to be made. The zero value asks for nothing.
+type FlipWant struct {
+	Release string  // which each backend that will take traffic must report; empty: any
+	IfMatch *uint64 // the generation the caller has seen; nil: any
+}
+
+// AdminWant is what has to hold for the administration of a backend to be changed.
+type AdminWant struct {
+	IfMatch *uint64
+}
+
+// moment is when a change is decided, and why.
+type moment struct {
+	at    time.Time
+	cause Cause
+}
+
+// flip makes a pool the live one of its service.
+//
+//	before: live blue,  previous -      after: live green, previous blue
+func flip(service, pool string, want FlipWant, m moment) Change {
+	return func(s State) (State, error) {
+		svc, err := s.find(service, want.IfMatch)
+		if err != nil {
+			return s, err
+		}
+		p, err := svc.find(pool)
+		if err != nil {
+			return s, err
+		}
+		if svc.Live == pool {
+			return s, p.stays(want.Release)
+		}
+		if err := p.mayLead(service, want.Release); err != nil {
+			return s, err
+		}
+		return s.with(svc.flipped(pool, m)), nil
+	}
+}
+
+// rollback makes the previous pool live again. One backend that is up is enough: a rollback is asked for when things burn.
+func rollback(service string, want FlipWant, m moment) Change {
+	return func(s State) (State, error) {
+		svc, err := s.find(service, want.IfMatch)
+		if err != nil {
+			return s, err
+		}
+		if svc.Previous == "" {
+			return s, nothingBefore(service)
+		}
+		p, err := svc.find(svc.Previous)
+		if err != nil {
+			return s, err
+		}
+		if p.eligible() == 0 {
+			return s, p.notReady(service)
+		}
+		if err := p.checkRelease(want.Release); err != nil {
+			return s, err
+		}
+		return s.with(svc.flipped(p.Name, m)), nil
+	}
+}
+
+func (svc *Service) flipped(pool string, m moment) *Service {
+	next := *svc
+	next.Live, next.Previous = pool, svc.Live
+	next.Since, next.Cause = m.at, m.cause
+	next.Decided = &Decision{Value: pool, File: svc.File.Live, At: m.at, Cause: m.cause}
+	return &next
+}
+
+// setAdmin changes what the operator wants of one backend. Whatever was found by checks before a `ready` is forgotten,
+// and so is what was found before a `maint`: nobody looks at the server from then on.
+func setAdmin(service, pool, backend string, admin Admin, want AdminWant, m moment) Change {
+	return func(s State) (State, error) {
+		svc, err := s.find(service, want.IfMatch)
+		if err != nil {
+			return s, err
+		}
+		b, err := svc.locate(pool, backend)
+		if err != nil {
+			return s, err
+		}
+		if !admin.known() {
+			return s, unknownAdmin(admin)
+		}
+		if b.Admin == admin {
+			return s, ErrUnchanged
+		}
+		return s.with(svc.with(b.administered(admin, m))), nil
+	}
+}
+
+func (b *Backend) administered(admin Admin, m moment) *Backend {
+	next := *b
+	next.Admin = admin
+	next.Decided = &Decision{Value: string(admin), File: string(Ready), At: m.at, Cause: m.cause}
+	if admin == Ready || admin == Maint || b.Admin == Maint {
+		next.Health = healthcheck.Verdict{}
+		next.Incarnation++
+	}
+	return &next
+}
+
+// observed takes a verdict into the State. It never touches what an operator decided.
+func (s State) observed(k Key, v healthcheck.Verdict) State {
+	b := s.Backend(k)
+	if b == nil {
+		return s
+	}
+	next := *b
+	next.Health = v
+	return s.with(s.Services[k.Service].with(&next))
+}
+
+// eligible counts the backends that may take new requests.
+func (p *Pool) eligible() (n int) {
+	for _, b := range p.Backends {
+		if b.Eligible() {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *Pool) ready() (n int) {
+	for _, b := range p.Backends {
+		if b.Admin == Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// stays says whether a pool that is live already is what the flip asks for.
+func (p *Pool) stays(release string) error {
+	if err := p.checkRelease(release); err != nil {
+		return err
+	}
+	return ErrUnchanged
+}
+
+// mayLead refuses a pool of which not every ready backend is up: with less than the whole pool its first minute would be
+// its worst.
+func (p *Pool) mayLead(service, release string) error {
+	up, ready := p.eligible(), p.ready()
+	if ready == 0 || up < ready {
+		return p.notUp(service, up, ready)
+	}
+	return p.checkRelease(release)
+}
+
+// checkRelease refuses when a backend that would take traffic reports another release than wanted.
+func (p *Pool) checkRelease(want string) error {
+	if want == "" {
+		return nil
+	}
+	var others []string
+	for _, b := range p.Backends {
+		if b.Eligible() && b.Health.Release != want {
+			others = append(others, fmt.Sprintf("%s reports %s", b.Address(), orNone(b.Health.Release)))
+		}
+	}
+	if len(others) == 0 && p.eligible() > 0 {
+		return nil
+	}
+	if len(others) == 0 {
+		others = []string{"no backend of it is up"}
+	}
+	return &Refusal{
+		Kind: "release",
+		What: fmt.Sprintf("%s is not release %s: %s", p.Name, want, list(others)),
+		Hint: fmt.Sprintf("start release %s on the backends of %s, or name the release that they report", want, p.Name),
+	}
+}
+
+func orNone(release string) string {
+	if release == "" {
+		return "no release"
+	}
+	return release
+}
+
+// listed is how many backends an error names; more would hide the rest of the sentence.
+const listed = 5
+
+func list(items []string) string {
+	if extra := len(items) - listed; extra > 0 {
+		items = append(items[:listed:listed], fmt.Sprintf("and %d more", extra))
+	}
+	return strings.Join(items, ", ")
+}

@@ -1,0 +1,120 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"strings"
+)
+
+// Flip makes pool the live one of service. It returns when every new request goes there; the operation is done when
+// the pools that were live before are empty.
+//
+// It looks before it leaps: each backend of pool is checked afresh, so that a script that has just started the servers
+// needs no sleep and one that has just stopped them by mistake is told so. A flip to the live pool changes nothing.
+// The error is a *Refusal, and then nothing was changed, or ctx's own.
+func (c *Controller) Flip(ctx context.Context, service, pool string, want FlipWant, cause Cause) (*Operation, error) {
+	began := c.opts.Now()
+	cause = cause.whole("flip")
+	change := func(s State) (State, error) {
+		return flip(service, pool, want, moment{c.opts.Now(), cause})(s)
+	}
+	if _, err := change(c.State()); worthALook(err) {
+		c.settle(ctx, service, pool)
+	}
+	return c.switchPool(ctx, service, change, cause, order{began: began})
+}
+
+// worthALook says whether fresh checks could change the answer.
+func worthALook(err error) bool {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.Kind == "unhealthy" || r.Kind == "release"
+	}
+	return err == nil
+}
+
+// Rollback makes the previous pool of service live again. It waits for no check: one backend that is up is enough. A
+// rollback can itself be rolled back.
+func (c *Controller) Rollback(ctx context.Context, service string, want FlipWant, cause Cause) (*Operation, error) {
+	began := c.opts.Now()
+	cause = cause.whole("rollback")
+	change := func(s State) (State, error) {
+		return rollback(service, want, moment{c.opts.Now(), cause})(s)
+	}
+	return c.switchPool(ctx, service, change, cause, order{began: began})
+}
+
+// switchPool applies a change of the live pool.
+func (c *Controller) switchPool(ctx context.Context, service string, change Change, cause Cause, o order) (*Operation, error) {
+	o.change, o.cause = change, cause
+	o.fill = func(r *Receipt, before, after State) {
+		r.Service, r.From, r.To = service, before.Services[service].Live, after.Services[service].Live
+		r.Release = after.Services[service].Pool(r.To).releases()
+	}
+	o.awaits = func(after State, k Key) bool {
+		return k.Service == service && k.Pool != after.Services[service].Live
+	}
+	applied, err := c.apply(ctx, o)
+	return applied.Operation, err
+}
+
+// SetAdmin changes what the operator wants of one backend, which is named ADDRESS or POOL/ADDRESS; pool may narrow the
+// choice. The operation of drain and maint is done when nothing is inside, that of ready when the backend has passed a
+// fresh check and is in rotation. The last backend of a live pool may be drained too; the receipt warns of it.
+func (c *Controller) SetAdmin(ctx context.Context, service, backend, pool string, admin Admin, want AdminWant, cause Cause) (*Operation, error) {
+	cause = cause.whole(string(admin))
+	began := c.opts.Now()
+	k, err := c.State().key(service, pool, backend)
+	if err != nil {
+		return nil, err
+	}
+	o := order{change: setAdmin(k.Service, k.Pool, k.Backend, admin, want, moment{began, cause}), cause: cause, began: began}
+	o.fill = func(r *Receipt, before, after State) { r.administered(k, before, after) }
+	o.awaits = func(_ State, other Key) bool { return other == k }
+	if admin == Ready {
+		o.rises = &k
+	}
+	applied, err := c.apply(ctx, o)
+	return applied.Operation, err
+}
+
+func (s State) key(service, pool, backend string) (Key, error) {
+	svc, err := s.find(service, nil)
+	if err != nil {
+		return Key{}, err
+	}
+	b, err := svc.locate(pool, backend)
+	if err != nil {
+		return Key{}, err
+	}
+	return b.Key, nil
+}
+
+func (r *Receipt) administered(k Key, before, after State) {
+	was, is := before.Backend(k), after.Backend(k)
+	r.Service, r.Backend = k.Service, k.Pool+"/"+k.Backend
+	r.From, r.To = string(was.Admin), string(is.Admin)
+	svc := after.Services[k.Service]
+	if was.Eligible() && svc.Live == k.Pool && svc.Pool(k.Pool).eligible() == 0 {
+		r.Warning = "that was the last one: " + k.Service + " answers 503 until a backend of " + k.Pool + " is ready and up"
+	}
+}
+
+// maxText is how long the words of a cause may be. They are shown in one line; the length is arbitrary.
+const maxText = 500
+
+// whole fills in the verb where the caller left it out, and shortens what would not be read.
+func (cause Cause) whole(verb string) Cause {
+	if cause.Verb == "" {
+		cause.Verb = verb
+	}
+	cause.By, cause.Note = shorten(cause.By), shorten(cause.Note)
+	return cause
+}
+
+func shorten(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "…"
+}

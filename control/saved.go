@@ -1,0 +1,169 @@
+package control
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// savedFormat is raised when an older Sluice could no longer read what is saved.
+const savedFormat = 1
+
+// saved is the State as it is on disk: decisions only, and only where one was made. Health is found anew.
+type saved struct {
+	Format     int                     `json:"format"`
+	Generation uint64                  `json:"generation"`
+	File       string                  `json:"file"` // digest of the file it was joined with
+	Services   map[string]savedService `json:"services,omitempty"`
+}
+
+type savedService struct {
+	Live     *Decision               `json:"live,omitempty"`
+	Previous string                  `json:"previous,omitempty"`
+	Backends map[string]savedBackend `json:"backends,omitempty"` // by POOL/ADDRESS
+}
+
+type savedBackend struct {
+	Pool    string    `json:"pool"`
+	Address string    `json:"address"`
+	Admin   *Decision `json:"admin,omitempty"`
+}
+
+// encode returns what is saved of the State.
+func (s State) encode() ([]byte, error) {
+	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}}
+	for name, svc := range s.Services {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || len(one.Backends) > 0 {
+			out.Services[name] = one
+		}
+	}
+	return json.MarshalIndent(out, "", "  ")
+}
+
+func (svc *Service) decisions() savedService {
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Backends: map[string]savedBackend{}}
+	for _, p := range svc.Pools {
+		for _, b := range p.Backends {
+			if b.Decided != nil {
+				out.Backends[p.Name+"/"+b.Address()] = savedBackend{Pool: p.Name, Address: b.Address(), Admin: b.Decided}
+			}
+		}
+	}
+	return out
+}
+
+// decode reads what encode wrote.
+func decode(data []byte) (saved, error) {
+	var out saved
+	if err := json.Unmarshal(data, &out); err != nil {
+		return saved{}, fmt.Errorf("control: the saved state cannot be read: %w; move the state directory away to start from the file", err)
+	}
+	if out.Format != savedFormat {
+		return saved{}, fmt.Errorf("control: the saved state has format %d and this Sluice reads %d; run the Sluice that wrote it, "+
+			"or move the state directory away to start from the file", out.Format, savedFormat)
+	}
+	for name, svc := range out.Services {
+		for _, b := range svc.Backends {
+			if b.Admin != nil && !Admin(b.Admin.Value).known() {
+				return saved{}, fmt.Errorf("control: the saved state has backend %s/%s in %q; move the state directory away to start "+
+					"from the file", name, b.Address, b.Admin.Value)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (a Admin) known() bool { return a == Ready || a == Drain || a == Maint }
+
+// resolution is one place where what was saved and the file did not agree, and which of the two holds now.
+type resolution struct {
+	service string
+	text    string
+}
+
+// join takes the saved decisions into the State that the file asks for. A decision holds for as long as the file says
+// what it said when the decision was made, and what was decided on is still there; else the file wins. Each decision
+// that ends so is returned. at and cause are those of the start.
+func join(s State, old saved, at time.Time, cause Cause) (State, []resolution) {
+	j := joiner{at: at, cause: cause}
+	s.Generation = old.Generation
+	for _, name := range sortedKeys(old.Services) {
+		svc := s.Services[name]
+		if svc == nil {
+			j.ended(name, "the file has no service %s any more: what was decided on it is dropped", name)
+			continue
+		}
+		s = s.with(j.service(svc, old.Services[name]))
+	}
+	return s, j.ends
+}
+
+// joiner collects what comes of one join.
+type joiner struct {
+	at    time.Time
+	cause Cause
+	ends  []resolution
+}
+
+func (j *joiner) ended(service, format string, args ...any) {
+	j.ends = append(j.ends, resolution{service: service, text: fmt.Sprintf(format, args...)})
+}
+
+func (j *joiner) service(svc *Service, old savedService) *Service {
+	next := *svc
+	next.Previous = j.previous(svc, old.Previous)
+	if d := old.Live; d != nil {
+		j.live(&next, *d)
+	}
+	if next.Previous == next.Live {
+		next.Previous = ""
+	}
+	out := &next
+	for _, name := range sortedKeys(old.Backends) {
+		out = j.backend(out, old.Backends[name])
+	}
+	return out
+}
+
+func (j *joiner) previous(svc *Service, pool string) string {
+	if pool != "" && svc.Pool(pool) == nil {
+		j.ended(svc.Name, "the file has no pool %s in %s any more: there is nothing to roll back to", pool, svc.Name)
+		return ""
+	}
+	return pool
+}
+
+// live decides between the file's live pool and the decided one.
+func (j *joiner) live(svc *Service, d Decision) {
+	switch {
+	case svc.Pool(d.Value) == nil:
+		j.ended(svc.Name, "%s was flipped to %s, which the file no longer has: %s is live, as the file says", svc.Name, d.Value, svc.Live)
+	case svc.Live == d.File:
+		svc.Live, svc.Decided, svc.Since, svc.Cause = d.Value, &d, d.At, d.Cause
+	case svc.Live == d.Value:
+		svc.Since, svc.Cause = d.At, d.Cause
+	default:
+		j.ended(svc.Name, "the file's live pool of %s changed from %s to %s since it was flipped to %s: the file wins",
+			svc.Name, d.File, svc.Live, d.Value)
+		svc.Previous = d.Value
+	}
+}
+
+func (j *joiner) backend(svc *Service, old savedBackend) *Service {
+	if old.Admin == nil {
+		return svc
+	}
+	var b *Backend
+	if p := svc.Pool(old.Pool); p != nil {
+		b = p.Backend(old.Address)
+	}
+	if b == nil {
+		if old.Admin.Value != string(Ready) {
+			j.ended(svc.Name, "backend %s/%s was in %s, and the file no longer has it", old.Pool, old.Address, old.Admin.Value)
+		}
+		return svc
+	}
+	next := *b
+	next.Admin, next.Decided = Admin(old.Admin.Value), old.Admin
+	return svc.with(&next)
+}

@@ -1,0 +1,187 @@
+package control
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"sluice/config"
+	"sluice/healthcheck"
+)
+
+// State is what the operator wants and what the checks have found, at one moment. It and all it reaches never changes:
+// a Change returns a new one that shares what stayed the same.
+type State struct {
+	// Generation counts decisions. It is saved, so a script may hold on to it over a restart; a health verdict does not
+	// raise it, so that no flap breaks that script.
+	Generation uint64
+	Services   map[string]*Service
+	Order      []string // names of the services as the file has them
+	Digest     string   // of the file this State was joined with
+}
+
+// Change is a pure step from one State to the next. It returns ErrUnchanged when the State already is as wanted, and a
+// *Refusal when it must not be made. It leaves Generation alone.
+type Change func(State) (State, error)
+
+// ErrUnchanged is returned by a Change that has nothing to do.
+var ErrUnchanged = errors.New("control: nothing to change")
+
+// Service is one service in a State.
+type Service struct {
+	Name     string
+	File     *config.Service // what the file says
+	Live     string          // the pool that takes the traffic
+	Previous string          // the pool that took it before; empty: there was none
+	Decided  *Decision       // on Live; nil: nobody decided, the file's word holds
+	Since    time.Time       // when Live became so
+	Cause    Cause           // of that
+	Pools    []*Pool
+}
+
+// Pool is one pool in a State.
+type Pool struct {
+	Name     string
+	Backends []*Backend
+}
+
+// Key names a backend of one pool.
+type Key struct{ Service, Pool, Backend string }
+
+func (k Key) String() string { return k.Service + "/" + k.Pool + "/" + k.Backend }
+
+// Backend is one backend in a State.
+type Backend struct {
+	Key
+	Network, Dial string
+	Weight, Max   int
+	Admin         Admin
+	Decided       *Decision // on Admin; nil: nobody decided
+	Health        healthcheck.Verdict
+	// Incarnation rises when all that was found so far no longer counts, as when an operator says that a server is ready
+	// again: it was probably started anew in between.
+	Incarnation uint64
+}
+
+// Decision is what an operator decided, and what the file said at that time. The file wins again once it says something else.
+type Decision struct {
+	Value string    `json:"value"`
+	File  string    `json:"file"`
+	At    time.Time `json:"at"`
+	Cause Cause     `json:"cause"`
+}
+
+// Eligible reports whether the backend may take new requests once its pool is live.
+func (b *Backend) Eligible() bool { return b.Admin == Ready && b.Health.State == healthcheck.Up }
+
+// Pool returns the pool of that name, or nil.
+func (svc *Service) Pool(name string) *Pool {
+	for _, p := range svc.Pools {
+		if p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Backend returns the backend of that address, or nil.
+func (p *Pool) Backend(address string) *Backend {
+	for _, b := range p.Backends {
+		if b.Key.Backend == address {
+			return b
+		}
+	}
+	return nil
+}
+
+// Backend returns the backend of that key, or nil.
+func (s State) Backend(k Key) *Backend {
+	svc := s.Services[k.Service]
+	if svc == nil {
+		return nil
+	}
+	if p := svc.Pool(k.Pool); p != nil {
+		return p.Backend(k.Backend)
+	}
+	return nil
+}
+
+// takesTraffic reports whether new requests may come to the backend, health aside. While that is so its gate is open.
+func (svc *Service) takesTraffic(b *Backend) bool { return b.Pool() == svc.Live && b.Admin == Ready }
+
+// Pool returns the name of the backend's pool.
+func (b *Backend) Pool() string { return b.Key.Pool }
+
+// Address returns the backend as the configuration writes it.
+func (b *Backend) Address() string { return b.Key.Backend }
+
+// backends calls yield for each backend of the State, in file order.
+func (s State) backends(yield func(*Service, *Backend) bool) {
+	for _, name := range s.Order {
+		svc := s.Services[name]
+		for _, p := range svc.Pools {
+			for _, b := range p.Backends {
+				if !yield(svc, b) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// with returns a State in which svc stands in the place of the service of its name.
+func (s State) with(svc *Service) State {
+	s.Services = maps.Clone(s.Services)
+	s.Services[svc.Name] = svc
+	return s
+}
+
+// with returns a Service in which b stands in the place of the backend of its key.
+func (svc *Service) with(b *Backend) *Service {
+	next := *svc
+	next.Pools = slices.Clone(svc.Pools)
+	for i, p := range next.Pools {
+		if p.Name == b.Pool() {
+			next.Pools[i] = p.with(b)
+		}
+	}
+	return &next
+}
+
+func (p *Pool) with(b *Backend) *Pool {
+	next := &Pool{Name: p.Name, Backends: slices.Clone(p.Backends)}
+	for i, old := range next.Backends {
+		if old.Key == b.Key {
+			next.Backends[i] = b
+		}
+	}
+	return next
+}
+
+// fromFile is the State that the file alone asks for.
+func fromFile(cfg *config.Config, at time.Time, cause Cause) State {
+	s := State{Services: map[string]*Service{}, Digest: cfg.Digest}
+	for i := range cfg.Services {
+		svc := serviceFromFile(&cfg.Services[i])
+		svc.Since, svc.Cause = at, cause
+		s.Services[svc.Name] = svc
+		s.Order = append(s.Order, svc.Name)
+	}
+	return s
+}
+
+func serviceFromFile(file *config.Service) *Service {
+	svc := &Service{Name: file.Name, File: file, Live: file.Live}
+	for _, fp := range file.Pools {
+		p := &Pool{Name: fp.Name}
+		for _, fb := range fp.Backends {
+			p.Backends = append(p.Backends, &Backend{
+				Key:     Key{Service: file.Name, Pool: fp.Name, Backend: fb.Address},
+				Network: fb.Network, Dial: fb.Dial, Weight: fb.Weight, Max: fb.MaxConnections, Admin: Ready,
+			})
+		}
+		svc.Pools = append(svc.Pools, p)
+	}
+	return svc
+}

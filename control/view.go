@@ -1,0 +1,209 @@
+package control
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"sluice/drain"
+	"sluice/healthcheck"
+)
+
+// Status returns all that there is to see now. It waits for nothing, not even for a change that is being saved.
+func (c *Controller) Status() Status {
+	v := c.view()
+	s := Status{
+		Generation: v.state.Generation, Version: c.opts.Version, PID: os.Getpid(), Started: c.started,
+		Draining: v.stopping, ConfigFile: c.opts.Config.File, StateDir: c.opts.Config.State, Damage: v.damage,
+		Services: []ServiceStatus{},
+	}
+	for _, name := range v.state.Order {
+		s.Services = append(s.Services, v.service(v.state.Services[name]))
+	}
+	return s
+}
+
+// ServiceStatus returns one service, and whether there is such.
+func (c *Controller) ServiceStatus(name string) (ServiceStatus, bool) {
+	v := c.view()
+	svc := v.state.Services[name]
+	if svc == nil {
+		return ServiceStatus{}, false
+	}
+	return v.service(svc), true
+}
+
+// view is one look at everything.
+type view struct {
+	*now
+	c     *Controller
+	at    time.Time
+	gates map[Key][]*drain.Gate // all gates of a backend that may have somebody inside
+}
+
+func (c *Controller) view() *view {
+	v := &view{now: c.now.Load(), c: c, at: c.opts.Now(), gates: map[Key][]*drain.Gate{}}
+	for _, one := range v.built.services {
+		for k, up := range one.open {
+			v.gates[k] = append(v.gates[k], up.Gate)
+		}
+	}
+	for _, l := range v.leaving {
+		v.gates[l.Key] = append(v.gates[l.Key], l.gate)
+	}
+	return v
+}
+
+func (v *view) inside(k Key) (n int) {
+	for _, g := range v.gates[k] {
+		n += g.Inside()
+	}
+	return n
+}
+
+func (v *view) service(svc *Service) ServiceStatus {
+	out := ServiceStatus{
+		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
+		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
+		Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name),
+	}
+	for k := range v.gates {
+		if k.Service == svc.Name {
+			out.Inside += v.inside(k)
+		}
+	}
+	for _, p := range svc.Pools {
+		out.Pools = append(out.Pools, v.pool(svc, p))
+	}
+	return out
+}
+
+func (svc *Service) rollbackStatus() RollbackStatus {
+	p := svc.Pool(svc.Previous)
+	if svc.Previous == "" || p == nil {
+		return RollbackStatus{Why: "no previous pool"}
+	}
+	up := p.eligible()
+	out := RollbackStatus{Ready: up > 0, Pool: p.Name, Release: p.releases(), Why: fmt.Sprintf("%d/%d healthy", up, len(p.Backends))}
+	if up < len(p.Backends) {
+		out.Why += ": " + p.absences()
+	}
+	return out
+}
+
+// absences says of each backend that would take no traffic why that is.
+func (p *Pool) absences() string {
+	var all []string
+	for _, b := range p.Backends {
+		if !b.Eligible() {
+			all = append(all, b.Address()+" "+b.trouble())
+		}
+	}
+	return list(all)
+}
+
+func (v *view) pool(svc *Service, p *Pool) PoolStatus {
+	up := p.eligible()
+	out := PoolStatus{
+		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
+		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
+	}
+	for _, b := range p.Backends {
+		one := v.backend(b)
+		out.Inside += one.Inside
+		out.Backends = append(out.Backends, one)
+	}
+	return out
+}
+
+func (v *view) backend(b *Backend) BackendStatus {
+	out := BackendStatus{
+		Address: b.Address(), Weight: b.Weight, Admin: b.Admin, Health: b.Health.State, Release: b.Health.Release,
+		Since: b.Health.Since, Inside: v.inside(b.Key),
+	}
+	if b.Health.State != healthcheck.Up {
+		out.Reason = b.Health.Reason
+	}
+	if b.Decided != nil {
+		out.Cause = &b.Decided.Cause
+	}
+	if ch := v.checks[b.Key]; ch != nil {
+		out.Checked = ch.checker.Latest().Checked
+	}
+	if out.Inside > 0 {
+		out.InsideBy = v.classes(b.Key)
+	}
+	if e := v.built.endpoints[address{b.Network, b.Dial}]; e != nil {
+		out.Idle, out.Requests, out.Failures = e.Idle(), e.Stats.Requests.Load(), e.Stats.Failures.Load()
+	}
+	return out
+}
+
+func (v *view) classes(k Key) map[drain.Class]int {
+	by := map[drain.Class]int{}
+	for _, item := range v.c.opts.Proxy.Ledger.Inside(v.gates[k]...) {
+		by[item.Class]++
+	}
+	return by
+}
+
+func (v *view) traffic(service string) Traffic {
+	n := v.built.services[service].service.Counters
+	out := Traffic{Retries: n.Retries.Load(), Lost: n.Lost.Load()}
+	for i := range n.Status {
+		out.Status[i] = n.Status[i].Load()
+		out.Requests += out.Status[i]
+	}
+	return out
+}
+
+// drift lists where a decision stands against the file.
+func (v *view) drift(svc *Service) []Drift {
+	var all []Drift
+	if d := svc.Decided; d != nil && d.Value != svc.File.Live {
+		all = append(all, v.difference("live", svc.File.Live, d))
+	}
+	for _, p := range svc.Pools {
+		for _, b := range p.Backends {
+			if d := b.Decided; d != nil && b.Admin != Ready {
+				all = append(all, v.difference("backend "+p.Name+"/"+b.Address(), string(Ready), d))
+			}
+		}
+	}
+	return all
+}
+
+func (v *view) difference(what, file string, d *Decision) Drift {
+	why := done(d.Cause.Verb)
+	if d.Cause.By != "" {
+		why += " by " + d.Cause.By
+	}
+	return Drift{What: what, Decided: d.Value, File: file, Why: why + " " + ago(v.at.Sub(d.At))}
+}
+
+// done is what was done, by the verb of its cause.
+func done(verb string) string {
+	switch verb {
+	case "flip":
+		return "flipped"
+	case "rollback":
+		return "rolled back"
+	case "drain":
+		return "drained"
+	case "maint":
+		return "put in maint"
+	}
+	return "decided (" + verb + ")"
+}
+
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds ago", int(max(d, 0).Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd ago", int(d.Hours()/24))
+}
