@@ -43,10 +43,7 @@ func ParseAdmin(text string) (network, address string, err error) {
 
 // socketPath returns the path of "unix:///path" and "unix:/path", and what is wrong with it.
 func socketPath(text string) (string, string) {
-	socket := strings.TrimPrefix(text, unixScheme)
-	if strings.HasPrefix(socket, "//") {
-		socket = socket[2:]
-	}
+	socket := strings.TrimPrefix(strings.TrimPrefix(text, unixScheme), "//")
 	switch {
 	case !strings.HasPrefix(socket, "/"):
 		return "", "the path of a socket begins with /, as in unix:///run/app.sock"

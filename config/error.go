@@ -82,7 +82,7 @@ func show(s string) string {
 			s = s[:len(s)-1]
 		}
 	}
-	if quoted := strconv.Quote(s); quoted != `"`+s+`"` {
+	if quoted := strconv.Quote(s); s == "" || quoted != `"`+s+`"` {
 		return quoted + end
 	}
 	return "`" + s + end + "`"

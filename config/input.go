@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -39,7 +40,7 @@ type value struct {
 
 // value returns an argument as if a file had it.
 func (in *input) value(flag, text string) value {
-	return value{in, flag, nil, &yaml.Node{Kind: yaml.ScalarNode, Value: text}}
+	return value{in, flag, nil, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}}
 }
 
 // refuse notes that the value is wrong. The fix comes first, so that it is not forgotten.
@@ -64,9 +65,12 @@ func (v value) refuseAt(n *yaml.Node, fix, problem string, args ...any) *Error {
 	return e
 }
 
+// wholeFile is the name of the root.
+const wholeFile = "the file"
+
 // title is the name as problems show it.
 func (v value) title() string {
-	if v.node.Line == 0 {
+	if v.node.Line == 0 || v.name == wholeFile {
 		return v.name
 	}
 	return show(v.name)
@@ -127,14 +131,18 @@ func (v value) list(fix string) []value {
 // fields are the keys of a mapping and what reads each.
 type fields map[string]func(value)
 
-// object hands each key of a mapping to its reader, in the order of the file. The fix shows how one is written.
-func (v value) object(fix string, known fields) bool {
+// object hands each key of a mapping to its reader, in the order of the file. The fix shows how one is written. The keys
+// in later are those that Sluice will have and this version has not: they are no slips.
+func (v value) object(fix string, known fields, later ...string) bool {
 	return v.mapping(fix, func(key string, field value) {
-		if read := known[key]; read != nil {
+		switch read := known[key]; {
+		case read != nil:
 			read(field)
-			return
+		case slices.Contains(later, key):
+			field.refuseKey("remove it, or use a version of Sluice whose documentation has it", "%s is not in this version of Sluice", show(key))
+		default:
+			field.refuseUnknown(key, known)
 		}
-		field.refuseUnknown(key, known)
 	})
 }
 
@@ -158,7 +166,7 @@ func (v value) mapping(fix string, read func(key string, field value)) bool {
 		line, twice := seen[key.Value]
 		switch {
 		case key.Kind != yaml.ScalarNode:
-			one.refuseKey(fix, "a key is %s where a word is due", kindName(key))
+			one.refuseKey("write a word before the colon", "a key is %s where a word is due", kindName(key))
 		case twice:
 			one.refuseKey("keep one of the two", "%s is given twice, first on line %d", show(key.Value), line)
 		default:
@@ -167,11 +175,6 @@ func (v value) mapping(fix string, read func(key string, field value)) bool {
 		}
 	}
 	return true
-}
-
-// later is the reader of a key that Sluice will have and this version has not.
-func later(v value) {
-	v.refuseKey("remove it, or use a version of Sluice whose documentation has it", "%s is not in this version of Sluice", show(v.name))
 }
 
 func (v value) refuseUnknown(key string, known fields) {

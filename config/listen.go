@@ -48,6 +48,9 @@ func (v value) listener(to *[]Listener) {
 // splitAddress takes host:port apart, with the host in its one form. Where we listen, the host may be empty and the port
 // zero. The problem is empty when there is none.
 func splitAddress(address string, listen bool) (host string, port int, problem string) {
+	if strings.Contains(address, "/") {
+		return "", 0, "a path is no part of it"
+	}
 	host, digits, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", 0, splitProblem(address)

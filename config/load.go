@@ -51,6 +51,7 @@ func To(backend, listen string) (*Config, error) {
 	if in.secure != nil {
 		in.secure.refuse("use --config with a file that has `tls:`", "an https listener needs certificates, which %s cannot name", "--listen")
 	}
+	in.environmentToken(c)
 	c.Digest = digest([]byte("to " + backend + "\nlisten " + listen + "\n"))
 	return in.result(c)
 }

@@ -11,7 +11,6 @@ import (
 const (
 	maxWeight      = 1000 // a share of one in a thousand is finer than anyone steers by hand
 	maxConnections = 1_000_000
-	backendsFix    = "write backends: [10.0.0.1:3000, 10.0.0.2:3000]"
 )
 
 func (v value) readPools(to *[]Pool, limit int) {
@@ -48,7 +47,7 @@ func (v value) pool(limit int) Pool {
 
 func (v value) backendList(p *Pool) {
 	lines := map[string]int{}
-	for _, item := range v.list(backendsFix) {
+	for _, item := range v.list("write " + v.name + ": [10.0.0.1:3000, 10.0.0.2:3000]") {
 		b, ok := item.backend(p.MaxConnections)
 		if !ok {
 			continue

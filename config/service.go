@@ -39,15 +39,17 @@ func (v value) properName(what string) bool {
 // reading is a service while it is read, with the places that are looked at again.
 type reading struct {
 	Service
-	hosts                []value
-	path, live           *value
-	pools, backends, max *value
-	limit                int // max_connections of the service
+	hosts           []value
+	path, live      *value
+	pools, backends *value
+	limit           int // max_connections of the service
 }
+
+var laterKeys = []string{"sticky", "hold", "when_down", "preview", "assets", "bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
-	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields()) {
+	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields(), laterKeys...) {
 		s.whole(v)
 	}
 	return s.Service
@@ -64,7 +66,6 @@ func (s *reading) fields() fields {
 		"balance":         func(v value) { v.balance(&s.Balance) },
 		"health":          func(v value) { v.health(&s.Health) },
 		"drain":           func(v value) { v.drain(&s.Drain) },
-		"sticky":          later, "hold": later, "when_down": later, "preview": later, "assets": later, "bake": later,
 	}
 }
 

@@ -15,10 +15,14 @@ func (in *input) defaults() *Config {
 		File: in.file, Admin: Admin{Network: network, Address: address}, State: DefaultState(),
 		AccessLog: defaultAccessLog, Limits: defaultLimits(), Timeouts: defaultTimeouts(), Shutdown: defaultShutdown(),
 	}
-	if token := os.Getenv(tokenVariable); token != "" {
+	return c
+}
+
+// environmentToken is for an operator who keeps secrets out of files. A file that names its own wins.
+func (in *input) environmentToken(c *Config) {
+	if token := os.Getenv(tokenVariable); token != "" && in.tokenKey == "" {
 		in.value(tokenVariable, token).token(token, &c.Admin.Token)
 	}
-	return c
 }
 
 func parse(name string, data []byte) (*Config, *input) {
@@ -33,7 +37,7 @@ func parse(name string, data []byte) (*Config, *input) {
 	}
 	c := in.defaults()
 	c.Digest = digest(data)
-	file := value{in: in, name: "the file", node: root}
+	file := value{in: in, name: wholeFile, node: root}
 	if file.object("write at least:\n"+example, in.topFields(c)) {
 		in.whole(c, file)
 	}
@@ -68,6 +72,7 @@ func (in *input) whole(c *Config, file value) {
 	if in.secure != nil && !in.certificates {
 		in.secure.refuse("add tls: {certificates: [{cert: cert.pem, key: key.pem}]}", "an https listener has no certificates")
 	}
+	in.environmentToken(c)
 	if in.admin != nil && c.Admin.Network == "tcp" && c.Admin.Token == "" && in.tokenFile == nil {
 		in.admin.refuse("add admin_token_file: /etc/sluice/token, set "+tokenVariable+", or use a unix socket",
 			"an admin address on TCP demands a token")
@@ -146,10 +151,10 @@ func parsePrefix(text string) (netip.Prefix, error) {
 }
 
 func (v value) limits(l *Limits) {
-	head, target := v.node, (*value)(nil)
+	var target *value
 	v.object("write limits: {head_bytes: 32KiB}", fields{
 		// The engine's largest buffer holds 64 KiB, and a head has to fit.
-		"head_bytes":        func(v value) { head = v.node; v.size(&l.HeadBytes, 1<<10, 64<<10) },
+		"head_bytes":        sizeField(&l.HeadBytes, 1<<10, 64<<10),
 		"fields":            wholeField(&l.Fields, 10, 10000),
 		"target_bytes":      func(v value) { target = &v; v.size(&l.TargetBytes, 256, 64<<10) },
 		"trailer_bytes":     sizeField(&l.TrailerBytes, 0, 64<<10),
@@ -163,8 +168,7 @@ func (v value) limits(l *Limits) {
 		l.TargetBytes = l.HeadBytes
 		return
 	}
-	target.refuse("raise head_bytes, or lower target_bytes to "+showSize(l.HeadBytes),
-		"`target_bytes` is more than `head_bytes` on line %d or its default, which includes it", head.Line)
+	target.refuse("raise head_bytes, or lower target_bytes to "+showSize(l.HeadBytes), "`target_bytes` is more than `head_bytes`, which includes it")
 }
 
 func (v value) timeouts(t *Timeouts) {

@@ -116,21 +116,24 @@ func (in *input) checkBytes(data []byte) bool {
 	return true
 }
 
-var yamlLine = regexp.MustCompile(`^line (\d+): `)
+var (
+	yamlLine   = regexp.MustCompile(`^line (\d+): `)
+	yamlAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
+)
 
 // syntaxFixes tells people in their words what the parser says in its own. The first whose words occur is taken.
 var syntaxFixes = []struct{ said, fix string }{
 	{"cannot start any token", "indent with spaces, not with tabs, and put values that begin with a sign such as @, ` or % in quotes"},
 	{"alphabetic or numeric character", "put a name that begins with * or & in quotes, as in \"*.example.com\""},
 	{"unknown anchor", "put a name that begins with * in quotes, as in \"*.example.com\""},
-	{"mapping values are not allowed", "indent the keys of one mapping alike, and put a value that contains \": \" in quotes"},
+	{"mapping values are not allowed", "end each key with a colon, indent the keys of one mapping alike, and put a value that contains \": \" in quotes"},
 	{"',' or ']'", "close the list with ] and put a comma between its values"},
 	{"',' or '}'", "close the mapping with } and put a comma between its pairs"},
-	{"expected key", "indent the keys of one mapping alike"},
-	{"'-' indicator", "indent the lines of one list alike"},
+	{"expected key", "indent the keys of one mapping alike, here and below"},
+	{"'-' indicator", "indent the lines of one list alike, here and below"},
 	{"could not find expected ':'", "write the key, a colon, a space and its value"},
 	{"unexpected end of stream", "close the quotes"},
-	{"", "compare the indentation and the brackets near this line with the lines around it"},
+	{"", "compare the indentation, colons and brackets of this line with those around it"},
 }
 
 // syntax turns the parser's error into ours. The parser gives no column, and counts lines from zero in some errors and
@@ -144,7 +147,11 @@ func (in *input) syntax(data []byte, err error) *Error {
 		if fromParser(text) {
 			line++
 		}
+	} else if m := yamlAnchor.FindStringSubmatch(text); m != nil {
+		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
+		line += bytes.Count(before, []byte("\n"))
 	}
+	line = min(line, 1+bytes.Count(bytes.TrimRight(data, "\n"), []byte("\n")))
 	e := &Error{File: in.file, Line: line, Column: textColumn(data, line), Problem: "not YAML: " + text, cause: err}
 	for _, known := range syntaxFixes {
 		if strings.Contains(text, known.said) {

@@ -1,0 +1,105 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func document(t *testing.T) string {
+	t.Helper()
+	data, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestDocumentedDefaults compares each default in the tables of the documentation with what the code has.
+func TestDocumentedDefaults(t *testing.T) {
+	isolate(t)
+	c := mustParse(t, "tls: {acme: {email: a@b.test}}\nservices: {web: {backends: x:1, health: {rise: 2}}}")
+	s := c.Services[0]
+	h := s.Health
+	seconds := func(d time.Duration) string {
+		if d%time.Second != 0 {
+			return d.String()
+		}
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	}
+	want := map[string]string{
+		"listen": c.Listen[0].Scheme + "://" + c.Listen[0].Address, "access_log": c.AccessLog, "tls.acme.ca": c.TLS.ACME.CA,
+		"limits.head_bytes": showSize(c.Limits.HeadBytes), "limits.fields": fmt.Sprint(c.Limits.Fields),
+		"limits.target_bytes": showSize(c.Limits.TargetBytes), "limits.trailer_bytes": showSize(c.Limits.TrailerBytes),
+		"limits.interim_responses": fmt.Sprint(c.Limits.InterimResponses), "limits.connections": fmt.Sprint(c.Limits.Connections),
+		"timeouts.connect": seconds(c.Timeouts.Connect), "timeouts.head": seconds(c.Timeouts.Head),
+		"timeouts.idle": seconds(c.Timeouts.Idle), "timeouts.body": seconds(c.Timeouts.Body),
+		"timeouts.response": seconds(c.Timeouts.Response), "timeouts.backend_idle": seconds(c.Timeouts.BackendIdle),
+		"timeouts.write": seconds(c.Timeouts.Write), "timeouts.tunnel": seconds(c.Timeouts.Tunnel),
+		"timeouts.tls_handshake": seconds(c.Timeouts.TLSHandshake),
+		"shutdown.grace":         seconds(c.Shutdown.Grace), "shutdown.timeout": seconds(c.Shutdown.Timeout),
+		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
+		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
+		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),
+		"health.fast_interval": seconds(h.FastInterval), "health.rise": fmt.Sprint(h.Rise), "health.fall": fmt.Sprint(h.Fall),
+		"health.expect.status": fmt.Sprint(h.Expect.Status[0].Low), "health.release": h.Release,
+		"drain.timeout": seconds(s.Drain.Timeout), "drain.stream": seconds(s.Drain.Stream), "drain.websocket": seconds(s.Drain.WebSocket),
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| `([^`]*)` \\|").FindAllStringSubmatch(document(t), -1) {
+		if want[row[1]] != row[2] {
+			t.Errorf("%s: documented as %s, the code has %s", row[1], row[2], want[row[1]])
+		}
+		if row[1] != "max_connections" { // stands in two tables
+			delete(want, row[1])
+		}
+	}
+	delete(want, "max_connections")
+	if len(want) > 0 {
+		t.Errorf("not documented: %v", want)
+	}
+}
+
+// TestDocumentedKeys holds that each key the code knows has a row or a place in one.
+func TestDocumentedKeys(t *testing.T) {
+	text := document(t)
+	known := (&input{}).topFields(&Config{})
+	for key := range (&reading{}).fields() {
+		known[key] = nil
+	}
+	for key := range known {
+		if !strings.Contains(text, "\n| `"+key+"` |") {
+			t.Errorf("`%s` has no row", key)
+		}
+	}
+	for _, key := range laterKeys {
+		if !strings.Contains(text, "`"+key+"`") {
+			t.Errorf("`%s` is not named", key)
+		}
+	}
+}
+
+// TestDocumentedFiles reads each example, and holds that what is said of the bad one is what the code says.
+func TestDocumentedFiles(t *testing.T) {
+	isolate(t)
+	blocks := regexp.MustCompile("(?ms)^```([a-z ]+)\n(.*?)^```$").FindAllStringSubmatch(document(t), -1)
+	var said string
+	for _, block := range blocks {
+		_, err := Parse("sluice.yaml", []byte(block[2]))
+		switch block[1] {
+		case "yaml":
+			if err != nil {
+				t.Errorf("%s\n%v", block[2], err)
+			}
+		case "yaml bad":
+			said = fmt.Sprintln(err)
+		case "text":
+			equal(t, "what is said", said, block[2])
+		}
+	}
+	if len(blocks) < 4 {
+		t.Errorf("only %d examples", len(blocks))
+	}
+}
