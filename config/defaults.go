@@ -79,13 +79,13 @@ func adminSocket(uid int, getenv func(string) string) string {
 func DefaultState() string { return stateFolder(os.Geteuid(), os.Getenv) }
 
 func stateFolder(uid int, getenv func(string) string) string {
-	if uid == 0 {
-		return "/var/lib/sluice"
-	}
 	// "All paths set in these environment variables must be absolute. If an implementation encounters a relative path in
 	// any of these variables it should consider the path invalid and ignore it." (XDG Base Directory Specification)
 	if dir := getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "sluice")
+	}
+	if uid == 0 {
+		return "/var/lib/sluice"
 	}
 	if home := getenv("HOME"); filepath.IsAbs(home) {
 		return filepath.Join(home, ".local", "state", "sluice")

@@ -5,6 +5,7 @@ import (
 
 	"sluice/config"
 	"sluice/drain"
+	"sluice/http1"
 	"sluice/proxy"
 	"sluice/upstream"
 )
@@ -36,7 +37,9 @@ type builder struct {
 
 func newBuilder(cfg *config.Config) *builder {
 	return &builder{
-		options:  upstream.Options{Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle},
+		options: upstream.Options{Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
+			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
+		}},
 		counters: map[string]*proxy.Counters{},
 	}
 }

@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 rm -rf run && mkdir -p run
 go build -o run/app-go ./app-go
 go build -o run/watch ../watch
-export SLUICE_ADMIN=unix://run/admin.sock
+export SLUICE_ADMIN=unix:///tmp/sluice-example.sock
 sluice run --config sluice.yaml >run/sluice.log 2>&1 & sluice_pid=$!
 watch_pid=
 finish() {

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 rm -rf run && mkdir -p run
 go build -o run/watch ../watch
-export SLUICE_ADMIN=unix://run/admin.sock
+export SLUICE_ADMIN=unix:///tmp/sluice-example.sock
 app=(node ../bluegreen/app-node/server.js)
 for port in 3001 3002 3003; do
   PORT=$port RELEASE=v1 "${app[@]}" >"run/$port.log" 2>&1 & echo $! >"run/$port.pid"

@@ -6,7 +6,7 @@ set -uo pipefail
 export PORT=${PORT:-3000}
 "$@" & app=$!
 sluice run --to "127.0.0.1:$PORT" --listen "${LISTEN:-:8080}" & sidecar=$!
-trap 'kill -TERM $sidecar' TERM INT
-wait -n $app $sidecar                          # either one's end, or the signal
-kill -TERM $sidecar 2>/dev/null; wait $sidecar
+trap : TERM INT                                # the signal only ends the wait below
+wait -n $app $sidecar
+kill -TERM $sidecar 2>/dev/null; wait $sidecar # returns when Sluice has drained; a second signal would end it at once
 kill -TERM $app 2>/dev/null; wait $app

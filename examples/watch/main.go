@@ -53,6 +53,13 @@ func (w *watch) work(ctx context.Context, fresh bool) {
 	}
 }
 
+func status(res *http.Response) string {
+	if res == nil {
+		return "no answer"
+	}
+	return res.Status
+}
+
 func (w *watch) ask(client *http.Client, method string) {
 	req, err := http.NewRequest(method, w.url, nil)
 	if err != nil {
@@ -66,8 +73,9 @@ func (w *watch) ask(client *http.Client, method string) {
 	}
 	w.done.Add(1)
 	if err != nil || res.StatusCode != http.StatusOK {
-		w.lost.Add(1)
-		fmt.Fprintln(os.Stderr, "watch: lost:", method, err, res)
+		if w.lost.Add(1) <= 10 {
+			fmt.Fprintln(os.Stderr, "watch: lost:", method, err, status(res))
+		}
 		return
 	}
 	w.mu.Lock()
