@@ -1,0 +1,171 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"sluice/control"
+)
+
+// History is what GET /v1/history answers with: the oldest entry first.
+type History struct {
+	Entries []control.Entry `json:"entries"`
+}
+
+// Health is what GET /healthz answers with; 200 while Sluice serves, 503 once it is on its way out.
+type Health struct {
+	Status  string `json:"status"` // "ok" or "stopping"
+	Version string `json:"version"`
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ arguments) error {
+	status := s.opts.Controller.Status()
+	h, code := Health{"ok", status.Version}, http.StatusOK
+	if s.stopping.Load() || status.Draining {
+		h.Status, code = "stopping", http.StatusServiceUnavailable
+	}
+	s.answer(w, code, h)
+	return nil
+}
+
+func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ arguments) error {
+	if s.opts.Metrics == nil {
+		return problem(http.StatusNotFound, "path", "this Sluice keeps no metrics", "")
+	}
+	s.opts.Metrics.ServeHTTP(w, r)
+	return nil
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request, _ arguments) error {
+	s.answer(w, http.StatusOK, s.now())
+	return nil
+}
+
+func (s *Server) now() control.Status {
+	status := s.opts.Controller.Status()
+	status.Draining = status.Draining || s.stopping.Load()
+	return status
+}
+
+func (s *Server) service(w http.ResponseWriter, _ *http.Request, a arguments) error {
+	status := s.now()
+	names := ""
+	for i := range status.Services {
+		if status.Services[i].Name == a.path[0] {
+			s.answer(w, http.StatusOK, status.Services[i])
+			return nil
+		}
+		names += " " + status.Services[i].Name
+	}
+	return problem(http.StatusNotFound, "unknown", fmt.Sprintf("there is no service %q", a.path[0]), "the services are:"+names)
+}
+
+const (
+	entriesByDefault = 50
+	// mostEntries bounds an answer to about a megabyte.
+	mostEntries = 1000
+)
+
+func (s *Server) history(w http.ResponseWriter, _ *http.Request, a arguments) error {
+	limit, err := a.count("limit", entriesByDefault, mostEntries)
+	if err != nil {
+		return err
+	}
+	service, err := a.text("service", longestName)
+	if err != nil {
+		return err
+	}
+	entries, err := s.opts.Controller.History(service, limit)
+	if err != nil {
+		return err
+	}
+	if entries == nil {
+		entries = []control.Entry{}
+	}
+	s.answer(w, http.StatusOK, History{entries})
+	return nil
+}
+
+func (s *Server) operation(w http.ResponseWriter, r *http.Request, a arguments) error {
+	wait, err := readWaiting(r, a)
+	if err != nil {
+		return err
+	}
+	op, ok := s.opts.Controller.Operation(a.path[0])
+	if stopped := s.stopped.Load(); !ok && stopped != nil && (*stopped).Receipt().ID == a.path[0] {
+		op, ok = *stopped, true
+	}
+	if !ok {
+		return problem(http.StatusNotFound, "unknown", fmt.Sprintf("there is no operation %q any more", a.path[0]), "`sluice history` names those there were")
+	}
+	return s.follow(w, r, op, wait)
+}
+
+func (s *Server) flip(w http.ResponseWriter, r *http.Request, a arguments) error {
+	pool, err := a.required("pool", "write ?pool=NAME, as `sluice status` shows it")
+	if err != nil {
+		return err
+	}
+	want, err := flipWant(r, a)
+	if err != nil {
+		return err
+	}
+	return s.change(w, r, a, "flip", func(ctx context.Context, cause control.Cause) (Operation, error) {
+		return s.opts.Controller.Flip(ctx, a.path[0], pool, want, cause)
+	})
+}
+
+func (s *Server) rollback(w http.ResponseWriter, r *http.Request, a arguments) error {
+	want, err := flipWant(r, a)
+	if err != nil {
+		return err
+	}
+	return s.change(w, r, a, "rollback", func(ctx context.Context, cause control.Cause) (Operation, error) {
+		return s.opts.Controller.Rollback(ctx, a.path[0], want, cause)
+	})
+}
+
+func flipWant(r *http.Request, a arguments) (control.FlipWant, error) {
+	release, err := a.text("release", longestName)
+	if err != nil {
+		return control.FlipWant{}, err
+	}
+	seen, err := ifMatch(r)
+	return control.FlipWant{Release: release, IfMatch: seen}, err
+}
+
+// setAdmin serves drain, ready and maint. The pool is given in the path, as an argument, or not at all.
+func (s *Server) setAdmin(verb string) func(http.ResponseWriter, *http.Request, arguments) error {
+	return func(w http.ResponseWriter, r *http.Request, a arguments) error {
+		pool, err := a.text("pool", longestName)
+		if err != nil {
+			return err
+		}
+		backend := a.path[len(a.path)-1]
+		if len(a.path) == 3 {
+			pool = a.path[1]
+		}
+		seen, err := ifMatch(r)
+		if err != nil {
+			return err
+		}
+		return s.change(w, r, a, verb, func(ctx context.Context, cause control.Cause) (Operation, error) {
+			want := control.AdminWant{IfMatch: seen}
+			return s.opts.Controller.SetAdmin(ctx, a.path[0], backend, pool, control.Admin(verb), want, cause)
+		})
+	}
+}
+
+// stop begins Sluice's own exit. Asked again it tells how far that is.
+func (s *Server) stop(w http.ResponseWriter, r *http.Request, a arguments) error {
+	if s.opts.Stop == nil {
+		return problem(http.StatusConflict, "conflict", "this Sluice cannot be stopped by the API", "end its process")
+	}
+	return s.change(w, r, a, "stop", func(_ context.Context, cause control.Cause) (Operation, error) {
+		s.stopping.Store(true)
+		op := s.opts.Stop(cause)
+		s.stopped.Store(&op)
+		return op, nil
+	})
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/admin"
+)
+
+// changeFlags are those of every command that changes something.
+type changeFlags struct {
+	timeout  time.Duration
+	note, by string
+	ifMatch  uint64
+	key      string
+}
+
+func (f *changeFlags) add(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "wait no longer than this; exit code 3 when it is not done by then")
+	cmd.Flags().StringVar(&f.note, "note", "", "`TEXT` for the history: why")
+	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` for the history: who (default: the user at the socket)")
+	cmd.Flags().Uint64Var(&f.ifMatch, "if-match", 0, "refuse unless the state is still at this `GENERATION`")
+	cmd.Flags().StringVar(&f.key, "key", "", "Idempotency-`KEY`: asked again with it, the change is made once")
+}
+
+func (c *cli) want(f changeFlags, wait bool) admin.Want {
+	return admin.Want{By: c.person(f.by), Note: f.note, Wait: wait, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key}
+}
+
+func (c *cli) flipCommand() *cobra.Command {
+	var f changeFlags
+	var release string
+	var noWait bool
+	var bake time.Duration
+	cmd := &cobra.Command{
+		Use:   "flip SERVICE POOL",
+		Short: "Move all new requests of a service to another pool, at once",
+		Long: "Move all new requests of a service to another pool, at once. Each backend of the pool is checked first. The command\n" +
+			"answers when the old pool is empty: what was inside has finished, or was cut at the deadline of its class.",
+		Example:           "  sluice flip web green --release v2",
+		Args:              exactly("SERVICE", "POOL"),
+		ValidArgsFunction: c.complete(services, pools),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if bake != 0 {
+				return usageError{errors.New("--bake is not in this version of Sluice; flip, watch `sluice status --watch`, and `sluice rollback` if need be")}
+			}
+			want := c.want(f, !noWait)
+			want.Release = release
+			return c.change("flip", want, func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
+				return client.Flip(ctx, args[0], args[1], want)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this release")
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
+	cmd.Flags().DurationVar(&bake, "bake", 0, "not in this version")
+	cmd.Flags().MarkHidden("bake")
+	return cmd
+}
+
+func (c *cli) rollbackCommand() *cobra.Command {
+	var f changeFlags
+	var noWait bool
+	cmd := &cobra.Command{
+		Use:               "rollback SERVICE",
+		Short:             "Flip back to the previous pool, no questions asked",
+		Args:              exactly("SERVICE"),
+		ValidArgsFunction: c.complete(services),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.change("rollback", c.want(f, !noWait), func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
+				return client.Rollback(ctx, args[0], want)
+			})
+		},
+	}
+	f.add(cmd)
+	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
+	return cmd
+}

@@ -1,0 +1,194 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/control"
+	"sluice/drain"
+	"sluice/healthcheck"
+)
+
+// statusView writes a status for people.
+type statusView struct {
+	paint
+	now time.Time
+}
+
+func (v statusView) write(w io.Writer, s control.Status) {
+	fmt.Fprintf(w, "%s %s  up %s  generation %d  pid %d\n", v.bold("sluice"), s.Version, age(v.now, s.Started), s.Generation, s.PID)
+	if s.Draining {
+		fmt.Fprintln(w, v.yellow("on its way out: no change is taken any more"))
+	}
+	if s.Damage != "" {
+		fmt.Fprintln(w, v.red("damage: "+s.Damage))
+	}
+	for i := range s.Services {
+		fmt.Fprintln(w)
+		v.service(w, &s.Services[i])
+	}
+}
+
+func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
+	fmt.Fprintf(w, "%s  %s\n", v.bold(s.Name), routeText(s))
+	fmt.Fprintf(w, "  live      %s  since %s (%s)\n", v.pool(s.Live, s.Release), age(v.now, s.Since), causeText(s.Cause))
+	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
+	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
+	for _, d := range s.Drift {
+		fmt.Fprintf(w, "  %s %s: decided %s, the file says %s (%s)\n", v.yellow("drift    "), d.What, d.Decided, d.File, d.Why)
+	}
+	t := table{paint: v.paint, indent: "  "}
+	t.head("POOL", "BACKEND", "ADMIN", "HEALTH", "RELEASE", "INSIDE", "REQUESTS", "FAILED")
+	for _, p := range s.Pools {
+		for _, b := range p.Backends {
+			t.row(v.poolCell(p), b.Address, v.admin(b.Admin), v.health(b), orDash(b.Release), insideText(b.Inside, b.InsideBy),
+				strconv.FormatInt(b.Requests, 10), v.failures(b.Failures))
+		}
+	}
+	t.print(w)
+}
+
+func routeText(s *control.ServiceStatus) string {
+	hosts := "any host"
+	if len(s.Hosts) > 0 {
+		hosts = strings.Join(s.Hosts, " ")
+	}
+	return hosts + "  " + s.Path
+}
+
+func (v statusView) pool(name, release string) string {
+	if release == "" {
+		return v.green(name)
+	}
+	return v.green(name) + " (release " + release + ")"
+}
+
+func causeText(c control.Cause) string {
+	text := c.Verb
+	if c.By != "" {
+		text += " by " + c.By
+	}
+	if c.Note != "" {
+		text += ": " + c.Note
+	}
+	return text
+}
+
+func (v statusView) rollback(r control.RollbackStatus) string {
+	to := ""
+	if r.Pool != "" {
+		to = " to " + r.Pool
+	}
+	if r.Release != "" {
+		to += " (release " + r.Release + ")"
+	}
+	if r.Ready {
+		return v.green("READY") + to + ": " + r.Why
+	}
+	return v.yellow("NOT READY") + to + ": " + r.Why
+}
+
+func (v statusView) traffic(s *control.ServiceStatus) string {
+	t := s.Traffic
+	text := fmt.Sprintf("%d requests", t.Requests)
+	for digit := 1; digit < len(t.Status); digit++ {
+		if t.Status[digit] > 0 {
+			text += fmt.Sprintf("  %dxx %d", digit, t.Status[digit])
+		}
+	}
+	text += fmt.Sprintf("  retries %d  inside %d", t.Retries, s.Inside)
+	if t.Lost > 0 {
+		return text + "  " + v.red(fmt.Sprintf("lost %d", t.Lost))
+	}
+	return text + "  lost 0"
+}
+
+func (v statusView) poolCell(p control.PoolStatus) string {
+	switch {
+	case p.Live:
+		return v.green(p.Name + " live")
+	case p.Armed:
+		return p.Name + " armed"
+	}
+	return v.dim(p.Name + " idle")
+}
+
+func (v statusView) admin(a control.Admin) string {
+	if a == control.Ready {
+		return string(a)
+	}
+	return v.yellow(string(a))
+}
+
+// health is the state and its age, or the reason.
+func (v statusView) health(b control.BackendStatus) string {
+	text := b.Health.String()
+	if !b.Since.IsZero() {
+		text += " " + age(v.now, b.Since)
+	}
+	if b.Reason != "" {
+		text += ": " + b.Reason
+	}
+	switch b.Health {
+	case healthcheck.Up:
+		return v.green(text)
+	case healthcheck.Down:
+		return v.red(text)
+	}
+	return v.yellow(text)
+}
+
+func (v statusView) failures(n int64) string {
+	if n == 0 {
+		return "0"
+	}
+	return v.red(strconv.FormatInt(n, 10))
+}
+
+// insideText is "3 (request 1, websocket 2)".
+func insideText(n int, by map[drain.Class]int) string {
+	if n == 0 {
+		return "0"
+	}
+	if text := byClass(by); text != "" {
+		return fmt.Sprintf("%d (%s)", n, text)
+	}
+	return strconv.Itoa(n)
+}
+
+func byClass(by map[drain.Class]int) string {
+	var parts []string
+	for _, class := range drain.Classes() {
+		if n := by[class]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%s %d", class, n))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+// age is how long ago something was, in one unit or two.
+func age(now, then time.Time) string {
+	if then.IsZero() {
+		return "never"
+	}
+	d := max(0, now.Sub(then))
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd", int(d.Hours())/24)
+}
