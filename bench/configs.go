@@ -68,7 +68,10 @@ const nginxProxy = nginxHead + `    access_log {{if .AccessLog}}{{.AccessLog}} c
 
 const haproxyHead = `global
     nbthread {{.Threads}}
-    maxconn 8192
+    maxconn 4096
+{{- if .Large}}
+    tune.bufsize 65536
+{{- end}}
 `
 
 const haproxyProxy = haproxyHead + `{{if .AccessLog}}    log stdout format raw local0

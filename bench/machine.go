@@ -21,10 +21,7 @@ type machine struct {
 	Versions map[string]string `json:"versions"`
 }
 
-var (
-	cpuModel  = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
-	goVersion = regexp.MustCompile(`go1\.\S+`)
-)
+var cpuModel = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
 
 func describeMachine(ctx context.Context, o options, sluice string, cpus cpuList, now time.Time) machine {
 	m := machine{CPU: "unknown", Cores: len(cpus), Kernel: "unknown", Date: now.UTC().Format(time.DateOnly), Versions: map[string]string{}}
@@ -50,8 +47,7 @@ func versionOf(ctx context.Context, peer, sluice string) string {
 	case "nginx", "haproxy":
 		return firstLine(ctx, peer, "-v")
 	}
-	built := goVersion.FindString(firstLine(ctx, "go", "version", sluice))
-	return strings.TrimSpace(firstLine(ctx, sluice, "version") + " " + built)
+	return firstLine(ctx, sluice, "version") // which says its Go version too
 }
 
 // firstLine is the first line args print; "" when they print none. wrk and nginx print theirs as an error.

@@ -241,6 +241,21 @@ func TestMissingToolsAreNamed(t *testing.T) {
 	}
 }
 
+func TestMissingLogIsFound(t *testing.T) {
+	dir := t.TempDir()
+	if err := checkLogged(dir); err == nil {
+		t.Error("no log at all passed")
+	}
+	for name, text := range map[string]string{"output.log": "starting\n", "access.log": "\"GET / HTTP/1.1\" 200\n"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := checkLogged(dir); err == nil || !strings.Contains(err.Error(), "1 lines of 2") {
+		t.Errorf("got %v: one line of two requests", err)
+	}
+}
+
 func TestObserverLeavesHealthChecksOut(t *testing.T) {
 	o := &observer{}
 	o.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))

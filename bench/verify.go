@@ -1,12 +1,15 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"sync"
 )
 
@@ -29,10 +32,32 @@ func sameWork(ctx context.Context, p server, dir string, w work) (string, error)
 			return "", fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
-	if err := seen.check(); err != nil {
+	err = seen.check()
+	if err == nil && w.accessLog {
+		r.stop() // which also writes out what it still buffers
+		err = checkLogged(filepath.Dir(r.log))
+	}
+	if err != nil {
 		return "", fmt.Errorf("%s does not do the same work: %w; mend its configuration in bench", p.name, err)
 	}
 	return r.config, nil
+}
+
+// checkLogged looks for a line of each of our two requests in what the peer wrote: HAProxy logs to its output, the
+// others to a file beside it.
+func checkLogged(dir string) error {
+	lines := 0
+	for _, name := range []string{"access.log", "output.log"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		lines += bytes.Count(text, []byte("GET"))
+	}
+	if lines < 2 {
+		return fmt.Errorf("its access log has %d lines of 2 requests", lines)
+	}
+	return nil
 }
 
 // observer is a backend that keeps what reached it of the two requests we send; health checks carry no request

@@ -114,7 +114,7 @@ func (c *conn) goesOn() bool {
 	case c.ex.Tunneled:
 		return false
 	case c.ex.Close || c.closing:
-		if c.ex.Status != 0 {
+		if c.ex.Status != 0 && !c.saidAll() {
 			c.Linger(lingerFor, lingerBytes)
 		}
 		return false
@@ -124,6 +124,10 @@ func (c *conn) goesOn() bool {
 	}
 	return true
 }
+
+// saidAll reports that the client announced this request as its last and that all of it was read: nothing more comes, so
+// that a plain close cannot take the answer with it.
+func (c *conn) saidAll() bool { return c.ex.Request.Close && c.BodyDone() && c.Park() }
 
 // WriteResponse writes a head as this client can read it: an HTTP/1.0 client knows no chunks and no interim responses,
 // and each must be told whether the connection goes on.
