@@ -18,7 +18,8 @@ race: ## unit and behaviour tests under the race detector, and the allocation te
 	$(GO) test -run 'Alloc' ./message ./http1 ./upstream ./proxy ./front
 
 e2e: ## the real binary under strict clients
-	$(GO) test -count=1 -timeout 12m ./e2e
+	$(GO) test -count=1 -timeout 10m ./e2e
+	SLUICE_E2E_RACE=1 $(GO) test -race -short -count=1 -timeout 5m -run 'Flips|Rolling|Killed' ./e2e
 
 examples: build ## each example, as its README says
 	./examples/run-all.sh

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -90,7 +89,7 @@ func (p *process) failure() error {
 func (r *running) awaitReady(ctx context.Context) error {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	late := time.After(readyWithin)
-	last := errors.New("it was never asked")
+	var last error
 	for {
 		if last = get(ctx, client, r.url); last == nil {
 			return nil

@@ -73,6 +73,9 @@ func newSluice(t *testing.T, services string) *sluice {
 	t.Cleanup(func() {
 		s.admin.CloseIdleConnections()
 		s.kill()
+		if s.out != nil && strings.Contains(s.out.String(), "DATA RACE") {
+			t.Errorf("the race detector spoke up:\n%s", tail(s.out.String(), 6000))
+		}
 		if t.Failed() && s.out != nil {
 			t.Logf("sluice said:\n%s", tail(s.out.String(), 6000))
 		}
