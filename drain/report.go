@@ -11,8 +11,8 @@ import (
 type Count struct {
 	Found    int `json:"found"`
 	Finished int `json:"finished"`
-	Cut      int `json:"cut"`
-	Left     int `json:"left,omitempty"`
+	Cut      int `json:"cut"`            // cut, and gone
+	Left     int `json:"left,omitempty"` // still inside, whether it was cut or not
 }
 
 // Report is the receipt of one drain. Found = Finished + Cut + Left.
@@ -20,36 +20,46 @@ type Report struct {
 	Count
 	Took    time.Duration   `json:"took_ns"`
 	Classes map[Class]Count `json:"classes,omitempty"`
-	CutList []Item          `json:"cut_list,omitempty"` // oldest first
+	CutList []Item          `json:"cut_list,omitempty"` // all that was cut, gone or not; oldest first
 }
 
 func (r *run) report() Report {
 	rep := Report{Took: time.Since(r.began), Classes: map[Class]Count{}}
-	rep.Found, rep.Left, rep.Cut = r.found, r.inside(), len(r.cut)
-	rep.Finished = max(0, rep.Found-rep.Cut-rep.Left)
-	left := map[string]bool{}
-	if rep.Left > 0 {
-		for _, it := range r.look() {
-			left[it.ID] = true
+	rep.Found, rep.Left = r.found, r.inside()
+	left := r.leftOver(rep.Left)
+	for key, class := range r.seen {
+		rep.Classes[class] = r.tally(rep.Classes[class], key, left[key])
+	}
+	for key, it := range r.cut {
+		rep.CutList = append(rep.CutList, it)
+		if !left[key] {
+			rep.Cut++
 		}
 	}
-	for id, class := range r.seen {
-		rep.Classes[class] = r.tally(rep.Classes[class], id, left[id])
-	}
-	for _, it := range r.cut {
-		rep.CutList = append(rep.CutList, it)
-	}
+	rep.Finished = max(0, rep.Found-rep.Cut-rep.Left)
 	sort.Slice(rep.CutList, func(i, j int) bool { return rep.CutList[i].Began.Before(rep.CutList[j].Began) })
 	return rep
 }
 
-func (r *run) tally(c Count, id string, left bool) Count {
+// leftOver names the work that is still inside, where there is any.
+func (r *run) leftOver(n int) map[any]bool {
+	left := map[any]bool{}
+	if n == 0 {
+		return left
+	}
+	for _, it := range r.look() {
+		left[it.key()] = true
+	}
+	return left
+}
+
+func (r *run) tally(c Count, key any, left bool) Count {
 	c.Found++
-	switch _, cut := r.cut[id]; {
-	case cut:
-		c.Cut++
+	switch _, cut := r.cut[key]; {
 	case left:
 		c.Left++
+	case cut:
+		c.Cut++
 	default:
 		c.Finished++
 	}

@@ -33,6 +33,7 @@ func (p Policy) longest() time.Duration { return max(p.Timeout, p.Stream, p.WebS
 // Item is one piece of work inside, as a person reads it. Its texts are copies: an Item may be kept.
 type Item struct {
 	ID     string    `json:"id"`
+	Key    any       `json:"-"` // comparable; tells apart two pieces of work with one ID, which clients choose; nil: ID does
 	Class  Class     `json:"class"`
 	Began  time.Time `json:"began"`
 	Method string    `json:"method,omitempty"`
@@ -64,13 +65,12 @@ const (
 // A cancelled ctx ends the waiting, not the drain's effect: the gates stay closed and what was inside is reported as left.
 func Run(ctx context.Context, job Job) Report {
 	r := newRun(job)
-	for !r.empty() {
-		if !r.wait(ctx) {
-			break
-		}
+	for {
 		r.cutOverdue()
+		if r.empty() || !r.wait(ctx) {
+			return r.report()
+		}
 	}
-	return r.report()
 }
 
 // run is one drain in progress; owned by the goroutine that called Run.
@@ -78,19 +78,26 @@ type run struct {
 	job   Job
 	began time.Time
 	found int
-	seen  map[string]Class // the last class each piece of work was seen in
-	cut   map[string]Item
+	seen  map[any]Class // the last class each piece of work was seen in
+	cut   map[any]Item
+}
+
+// key is what tells a piece of work from all others.
+func (it *Item) key() any {
+	if it.Key != nil {
+		return it.Key
+	}
+	return it.ID
 }
 
 func newRun(job Job) *run {
-	r := &run{job: job, began: time.Now(), seen: map[string]Class{}, cut: map[string]Item{}}
+	r := &run{job: job, began: time.Now(), seen: map[any]Class{}, cut: map[any]Item{}}
 	for _, g := range job.Gates {
 		r.found += g.Close()
 	}
 	if job.Nudge != nil {
 		job.Nudge()
 	}
-	r.look()
 	return r
 }
 
@@ -101,7 +108,7 @@ func (r *run) look() []Item {
 	}
 	items := r.job.Inside()
 	for _, it := range items {
-		r.seen[it.ID] = it.Class
+		r.seen[it.key()] = it.Class
 	}
 	return items
 }
@@ -157,12 +164,12 @@ func (r *run) pause() time.Duration {
 func (r *run) cutOverdue() {
 	age := time.Since(r.began)
 	for _, it := range r.look() {
-		if _, done := r.cut[it.ID]; done || age < r.job.Policy.Deadline(it.Class) || it.Cut == nil {
+		if _, done := r.cut[it.key()]; done || age < r.job.Policy.Deadline(it.Class) || it.Cut == nil {
 			continue
 		}
 		if it.Cut() {
 			it.Cut = nil
-			r.cut[it.ID] = it
+			r.cut[it.key()] = it
 		}
 	}
 }

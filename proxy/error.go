@@ -53,6 +53,7 @@ var (
 	errGone      = &Error{Status: statusClientGone, Fault: ByClient, What: "the client left"}
 	errCut       = &Error{Status: 503, Fault: ByOperator, What: "cut at the end of a drain"}
 	errUpgrade   = &Error{Status: 502, Fault: ByBackend, What: "the backend switched protocols unasked"}
+	errNominated = &Error{Status: 400, Fault: ByClient, What: "Connection names too many fields"}
 	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
 )
 

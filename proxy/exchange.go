@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,6 +75,7 @@ type Exchange struct {
 	tried    upstream.Tried
 	last     *Error // why the attempt before failed
 	begun    bool   // a final response head was given to the client
+	broken   bool   // the response had begun, and was left incomplete
 	pump     pump
 
 	class atomic.Uint32 // a drain.Class
@@ -100,7 +102,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Began = began
 	ex.Service, ex.Backend, ex.Err = nil, nil, nil
 	ex.Status, ex.BytesIn, ex.BytesOut, ex.Retries, ex.Waited = 0, 0, 0, 0, 0
-	ex.Close, ex.Tunneled, ex.begun = false, false, false
+	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last = nil
 	ex.tried.Reset()
 	ex.pump.reset()
@@ -113,8 +115,8 @@ func (ex *Exchange) Reset(began time.Time) {
 // ID is the request's id, as the backend was told it.
 func (ex *Exchange) ID() string { return string(ex.id.bytes()) }
 
-// Lost reports that the exchange did not come to its end, and that it was not the client who ended it.
-func (ex *Exchange) Lost() bool { return ex.Err != nil && ex.Err.Fault != ByClient && ex.begun }
+// Lost reports that the response began and did not come to its end, and that it was not the client who ended it.
+func (ex *Exchange) Lost() bool { return ex.broken && ex.Err.Fault != ByClient }
 
 // enter makes the exchange visible in the ledger as inside of a gate. From here to leave the request head does not
 // change, so the ledger may read it under the lock.
@@ -152,13 +154,25 @@ func (ex *Exchange) headCame(conn *upstream.Conn) {
 	}
 }
 
-// ClientGone ends the exchange because its client left. It may be called from any goroutine.
+// ownHead moves the request head out of the buffer it was read into, which a tunnel gives back while the ledger and the
+// Observer still read the head.
+func (ex *Exchange) ownHead() {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	h := &ex.Request
+	h.Method, h.Target, h.Authority = bytes.Clone(h.Method), bytes.Clone(h.Target), bytes.Clone(h.Authority)
+	h.Upgrade = bytes.Clone(h.Upgrade)
+	for i := range h.Fields {
+		f := &h.Fields[i]
+		f.Name, f.Value = bytes.Clone(f.Name), bytes.Clone(f.Value)
+	}
+}
+
+// ClientGone ends the exchange because its client left. It may be called from any goroutine, and also while the exchange
+// is inside of no backend: it then ends as soon as it is.
 func (ex *Exchange) ClientGone() {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.gate == nil {
-		return
-	}
 	ex.gone.Store(true)
 	if ex.carrier != nil {
 		ex.carrier.Interrupt()

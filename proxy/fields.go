@@ -42,13 +42,18 @@ func keepFields(h *message.Head, keep func(*message.Field) bool) {
 	h.Fields = kept
 }
 
-// nominated returns what the Connection fields name beside their usual tokens, or nil, which is the usual.
+// maxNominated is how many fields may be named in Connection. Nobody names more than a few, and each is compared with
+// each field there is.
+const maxNominated = 32
+
+// nominated returns what the Connection fields name beside their usual tokens, or nil, which is the usual. It stops
+// behind maxNominated.
 func nominated(h *message.Head) (names [][]byte) {
 	for i := range h.Fields {
 		if h.Fields[i].ID != message.Connection {
 			continue
 		}
-		for list := h.Fields[i].Value; len(list) > 0; {
+		for list := h.Fields[i].Value; len(list) > 0 && len(names) <= maxNominated; {
 			var name []byte
 			name, list = message.NextToken(list)
 			if nominable(name) {

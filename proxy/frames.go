@@ -8,6 +8,7 @@ type frames struct {
 	have   int  // bytes of a frame header so far
 	inside bool // inside of a fragmented message: its last frame has not come
 	closed bool // a Close frame went by; nothing may follow it
+	lost   bool // a write failed: nobody knows where the direction stands
 }
 
 const (
@@ -26,19 +27,34 @@ var (
 // follow takes the next bytes of the direction.
 func (f *frames) follow(p []byte) {
 	for len(p) > 0 {
-		if f.left > 0 {
-			n := min(f.left, uint64(len(p)))
-			f.left -= n
-			p = p[n:]
-			continue
-		}
-		f.head[f.have] = p[0]
-		f.have++
-		p = p[1:]
-		if f.have >= 2 && f.have == f.headerSize() {
-			f.begin()
+		p = p[f.step(p):]
+	}
+}
+
+// end takes bytes up to the end of the message at hand, and returns how many those are: all of them if it does not end.
+func (f *frames) end(p []byte) (n int) {
+	for n < len(p) {
+		n += f.step(p[n:])
+		if f.between() {
+			return n
 		}
 	}
+	return n
+}
+
+// step takes one byte of a header, or as much of a payload as there is.
+func (f *frames) step(p []byte) int {
+	if f.left > 0 {
+		n := min(f.left, uint64(len(p)))
+		f.left -= n
+		return int(n)
+	}
+	f.head[f.have] = p[0]
+	f.have++
+	if f.have >= 2 && f.have == f.headerSize() {
+		f.begin()
+	}
+	return 1
 }
 
 // headerSize is the length of the header at hand, known from its second byte on.
@@ -84,4 +100,4 @@ func (f *frames) payload() uint64 {
 }
 
 // between reports that the direction stands on a message boundary.
-func (f *frames) between() bool { return f.left == 0 && f.have == 0 && !f.inside }
+func (f *frames) between() bool { return !f.lost && f.left == 0 && f.have == 0 && !f.inside }

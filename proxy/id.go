@@ -8,7 +8,7 @@ import (
 	"sluice/message"
 )
 
-// requestID names one request in logs, receipts and for the backend. It is the one that a trusted peer sent, or 64
+// requestID names one request in logs, receipts and for the backend. It is the one that came with the request, or 64
 // random bits of the connection and a count.
 type requestID struct {
 	text [maxID]byte
@@ -55,5 +55,8 @@ func (id *requestID) adopt(value []byte) bool {
 	id.n = copy(id.text[:], value)
 	return true
 }
+
+// key tells the request from all others, whatever id it took over.
+func (id *requestID) key() any { return [2]uint64{binary.BigEndian.Uint64(id.base[:]), id.seq} }
 
 func (id *requestID) bytes() []byte { return id.text[:id.n] }

@@ -65,7 +65,7 @@ func (ex *Exchange) item(gates []*drain.Gate, now time.Time) (drain.Item, bool) 
 		}
 	}
 	return drain.Item{
-		ID: ex.ID(), Class: class, Began: ex.Began,
+		ID: ex.ID(), Key: ex.id.key(), Class: class, Began: ex.Began,
 		Method: string(ex.Request.Method), Host: string(ex.Request.Authority), Path: string(ex.Request.Path()),
 		Client: ex.Peer.Address,
 		Cut:    func() bool { return ex.end(entry) },
@@ -86,5 +86,22 @@ func (ex *Exchange) end(entry uint64) bool {
 	if ex.carrier != nil {
 		ex.carrier.Interrupt()
 	}
+	time.AfterFunc(lastTake, func() { ex.abandon(entry) })
 	return true
+}
+
+// lastTake is how long the client of an exchange that was cut may take to read what was on its way. It is less than
+// what a drain gives what was cut to unwind.
+const lastTake = 2 * time.Second
+
+// abandon ends what waits on a client that takes nothing.
+func (ex *Exchange) abandon(entry uint64) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.gate == nil || ex.entries != entry {
+		return
+	}
+	if c, ok := ex.Client.(interrupter); ok {
+		c.Interrupt()
+	}
 }

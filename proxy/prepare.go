@@ -30,8 +30,10 @@ func (p *Proxy) prepare(ex *Exchange) *Error {
 	}
 	host, proto := ex.claimed(message.XForwardedHost), ex.claimed(message.XForwardedProto)
 	from := ex.chain(h)
-	ex.takeID(h)
-	filterRequest(h, ex.Peer.Trusted)
+	ex.takeID()
+	if !filterRequest(h, ex.Peer.Trusted) {
+		return errNominated
+	}
 	h.Add(message.XForwardedFor, nameXForwardedFor, from)
 	h.Add(message.XForwardedHost, nameXForwardedHost, or(host, h.Authority))
 	h.Add(message.XForwardedProto, nameXForwardedProt, or(proto, ex.keep(ex.Peer.Scheme)))
@@ -66,15 +68,20 @@ func or(a, b []byte) []byte {
 	return b
 }
 
-// takeID takes a peer's request id over, so that one request has one name along its way.
-func (ex *Exchange) takeID(h *message.Head) {
-	if value := h.Get(message.XRequestID); value != nil {
+// takeID takes the request id that came with the request over, so that one request has one name along its way. A client
+// may choose it freely: it names the request in logs and receipts, and nothing is decided by it.
+func (ex *Exchange) takeID() {
+	if value := ex.Request.Get(message.XRequestID); value != nil {
 		ex.id.adopt(value)
 	}
 }
 
-func filterRequest(h *message.Head, trusted bool) {
+// filterRequest takes out what ends here. It reports false when Connection names more fields than are looked for.
+func filterRequest(h *message.Head, trusted bool) bool {
 	gone := nominated(h)
+	if len(gone) > maxNominated {
+		return false
+	}
 	keepFields(h, func(f *message.Field) bool {
 		switch {
 		case dropRequest[f.ID] || !trusted && dropForged[f.ID]:
@@ -88,6 +95,7 @@ func filterRequest(h *message.Head, trusted bool) {
 		}
 		return gone == nil || !named(gone, f.Name)
 	})
+	return true
 }
 
 // chain writes where the request came from: the client alone, or behind what a trusted peer says of it.

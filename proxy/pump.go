@@ -15,14 +15,14 @@ import (
 type pump struct {
 	done    chan error            // its end, with what ended it
 	err     atomic.Pointer[error] // what went wrong on the client's side
-	read    atomic.Bool           // bytes of the body were taken off the client
+	read    bool                  // bytes of the body may have been taken off the client; owned as running is
 	whole   atomic.Bool           // all of the body was
 	running bool                  // owned by the goroutine that serves the exchange
 }
 
 func (u *pump) reset() {
-	if u.read.Load() {
-		u.read.Store(false)
+	if u.read {
+		u.read = false
 		u.whole.Store(false)
 		u.err.Store(nil)
 	}
@@ -34,7 +34,7 @@ func (u *pump) start(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 	}
 	conn.HTTP().ForgetReads() // the response may take as long as the body; bodySent starts its time
 	u.err.Store(nil)
-	u.running = true
+	u.running, u.read = true, true
 	go u.run(p, ex, conn)
 }
 
@@ -47,8 +47,10 @@ func (u *pump) run(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 		ex.bodySent(conn.HTTP(), p.timeouts.Response)
 	case u.clientError() != nil || errors.Is(err, os.ErrDeadlineExceeded):
 		conn.HTTP().Interrupt()
+	default:
+		// The backend stopped reading. Its answer may be on the way, and is waited for as if it had all of the body.
+		ex.bodySent(conn.HTTP(), p.timeouts.Response)
 	}
-	// Another failed write means that the backend stopped reading. Its answer may be on the way, and is read on for.
 	u.done <- err
 }
 
@@ -62,7 +64,6 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 			}
 			ex.Client.ArmRead(p.timeouts.Body)
 		}
-		u.read.Store(true)
 		b, err := ex.Client.Next()
 		if err == io.EOF {
 			u.whole.Store(true)
@@ -102,14 +103,19 @@ func (u *pump) stop(ex *Exchange, conn *upstream.Conn) (sent bool) {
 		return <-u.done == nil
 	}
 	ex.Close = true
+	before := u.err.Load()
 	conn.HTTP().Interrupt()
 	ex.Client.InterruptReads()
 	<-u.done
+	u.err.Store(before) // what the interruption did is no fault of the client
 	return false
 }
 
-// taken reports whether bytes of the body were read off the client: they are gone for another attempt.
-func (u *pump) taken() bool { return u.read.Load() }
+// early reports that the client still sends while the answer is here.
+func (u *pump) early() bool { return u.running && !u.whole.Load() }
+
+// taken reports whether bytes of the body may have been read off the client: they are gone for another attempt.
+func (u *pump) taken() bool { return u.read }
 
 // clientError is what went wrong on the client's side of the body, or nil.
 func (u *pump) clientError() error {

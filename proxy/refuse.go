@@ -25,7 +25,7 @@ func (ex *Exchange) fail(err *Error) {
 	ex.Err = err
 	switch {
 	case ex.begun || err.Status == statusClientGone:
-		ex.Close = true
+		ex.Close, ex.broken = true, ex.begun
 		ex.Client.Abort()
 		if !ex.begun {
 			ex.Status = err.Status

@@ -23,6 +23,7 @@ func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	ex.begun = true
+	ex.Close = ex.Close || ex.pump.early()
 	wait, events := p.classify(ex)
 	if err := ex.Client.WriteResponse(h); err != nil {
 		return errGone
@@ -145,5 +146,18 @@ func (e *eventEnd) between() bool {
 	if e == nil {
 		return false
 	}
-	return !e.started || string(e.tail[2:]) == "\n\n" || string(e.tail[2:]) == "\r\r" || string(e.tail[:]) == "\r\n\r\n"
+	line := withoutLineEnd(e.tail[:])
+	return !e.started || len(line) < len(e.tail) && len(withoutLineEnd(line)) < len(line)
+}
+
+// withoutLineEnd takes one line end off: CRLF, LF or CR.
+func withoutLineEnd(b []byte) []byte {
+	n := len(b)
+	switch {
+	case b[n-1] == '\n' && b[n-2] == '\r':
+		return b[:n-2]
+	case b[n-1] == '\n' || b[n-1] == '\r':
+		return b[:n-1]
+	}
+	return b
 }

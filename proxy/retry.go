@@ -1,17 +1,15 @@
 package proxy
 
 import (
-	"errors"
-
 	"sluice/message"
 	"sluice/upstream"
 )
 
 // retryable decides whether a failed request may be sent again. Each branch says why; the order matters.
 func (ex *Exchange) retryable(err error) bool {
-	var up *upstream.Error
+	up, ok := err.(*upstream.Error)
 	switch {
-	case !errors.As(err, &up):
+	case !ok:
 		return false // no backend failed it: another one would not change that
 	case ex.gone.Load() || ex.cut.Load():
 		return false // nobody waits for it any more

@@ -4,6 +4,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -88,7 +89,7 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 		if failure == nil {
 			return nil
 		}
-		if !ex.retryable(failure) {
+		if ex.Retries+1 >= maxAttempts || !ex.retryable(failure) {
 			return ex.failure(failure)
 		}
 		ex.Retries++
@@ -135,7 +136,7 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 	ex.carry(conn.HTTP())
 	clean, err := p.roundTrip(ex, conn)
 	ex.leave()
-	if clean {
+	if clean && !conn.HTTP().Interrupted() { // an end may have been asked for when there was nothing left to end
 		lease.Reuse(conn)
 	} else {
 		lease.Discard(conn)
@@ -155,9 +156,6 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 		lease.Backend.Endpoint.CloseIdle()
 	} else {
 		ex.tried.Add(lease.Backend.Endpoint)
-	}
-	if ex.Retries+1 >= maxAttempts {
-		return ex.last
 	}
 	return err
 }
@@ -223,7 +221,7 @@ func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
 		}
 		if !h.Interim() {
 			ex.headCame(conn)
-			if h.Status == 101 && ex.Request.Upgrade == nil {
+			if h.Status == 101 && !ex.asked(h.Upgrade) {
 				return errUpgrade
 			}
 			return nil
@@ -234,6 +232,12 @@ func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
 		}
 	}
 	return errInterim
+}
+
+// asked reports whether the client asked for the protocol that a backend switches to (RFC 9110 §7.8). One that does not
+// say which is taken to mean it.
+func (ex *Exchange) asked(protocol []byte) bool {
+	return ex.Request.Upgrade != nil && (protocol == nil || bytes.EqualFold(protocol, ex.Request.Upgrade))
 }
 
 // patience is how long the response may take from now on. While the body is on its way it may take as long as that.

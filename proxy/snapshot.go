@@ -131,7 +131,7 @@ func (p *paths) find(path []byte) *Service {
 func under(path []byte, prefix string) bool {
 	n := len(prefix)
 	switch {
-	case prefix == "/":
+	case n == 0, prefix == "/":
 		return true
 	case len(path) < n || string(path[:n]) != prefix:
 		return false

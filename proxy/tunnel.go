@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +19,7 @@ type tunnel struct {
 	idle, write     time.Duration
 	websocket       bool
 	in, out         atomic.Int64 // bytes towards the backend, and towards the client
+	moved           atomic.Int64 // when bytes came last, from either side; Unix nanoseconds
 }
 
 // closeEcho is how long a WebSocket peer that was told to close may take to answer.
@@ -31,14 +33,15 @@ func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 	h.Add(message.Connection, nameConnection, valueUpgrade)
 	h.Add(message.Upgrade, nameUpgrade, ex.Request.Upgrade)
 	ex.Tunneled, ex.Close, ex.begun = true, true, true
-	if err := t.open(h); err != nil {
-		return errGone
-	}
+	ex.ownHead()
 	ex.setClass(drain.Tunnel)
 	if t.websocket {
 		ex.setClass(drain.WebSocket)
 	}
-	ex.carry(t)
+	ex.carry(t) // before the client knows: a cut from now on ends a tunnel as its protocol wants it
+	if err := t.open(h); err != nil {
+		return errGone
+	}
 	t.run(ex)
 	ex.BytesIn, ex.BytesOut = t.in.Load(), t.out.Load()
 	return nil
@@ -54,10 +57,25 @@ func (t *tunnel) open(h *message.Head) error {
 	return t.client.Flush()
 }
 
-// Interrupt wakes both directions, which then end as their protocol wants it.
+// Interrupt wakes both directions, which then end as their protocol wants it. What is being written has a last moment.
 func (t *tunnel) Interrupt() {
-	t.client.InterruptReads()
-	t.backend.InterruptReads()
+	for _, c := range []*http1.Conn{t.client, t.backend} {
+		c.InterruptReads()
+		c.NetConn().SetWriteDeadline(time.Now().Add(closeEcho))
+	}
+}
+
+// armWrite bounds the next write. An interruption that came before it holds.
+func (t *tunnel) armWrite(to *http1.Conn) {
+	to.ArmWrite(t.write)
+	if to.Interrupted() {
+		to.NetConn().SetWriteDeadline(time.Now().Add(closeEcho))
+	}
+}
+
+// busy reports that one direction was silent for too long, but not the other: the tunnel is in use.
+func (t *tunnel) busy(from *http1.Conn, err error) bool {
+	return errors.Is(err, os.ErrDeadlineExceeded) && !from.Interrupted() && time.Since(time.Unix(0, t.moved.Load())) < t.idle
 }
 
 // run carries both directions; its own goroutine carries the one towards the client.
@@ -85,27 +103,58 @@ func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *atomic.Int64
 		from.ParkInput()
 		from.ArmRead(t.idle)
 		p, err := from.Next()
-		if err == io.EOF && to.CloseWrite() == nil {
+		switch {
+		case err == io.EOF && to.CloseWrite() == nil:
 			return
-		}
-		if err == nil {
-			if t.websocket {
-				follow.follow(p)
-			}
-			count.Add(int64(len(p)))
-			to.ArmWrite(t.write)
-			err = errors.Join(to.WriteBody(p), to.Flush())
+		case t.busy(from, err):
+			continue
+		case err == nil:
+			err = t.pass(to, p, follow, count)
 		}
 		if err != nil {
 			t.Interrupt()
+			t.finish(to, from, follow, count)
 			return
 		}
 	}
 }
 
-// sayGoodbye ends a WebSocket that a drain cut: Close 1001 to each side that stands between two frames (RFC 6455 §7.4.1:
-// "going away"), then a short wait for the answers, so that no reset overtakes the close.
+// finish carries the rest of a WebSocket message that was under way when the tunnel was interrupted, so that a Close can
+// stand behind it. A peer that takes longer than a moment for it is left with half a message.
+func (t *tunnel) finish(to, from *http1.Conn, follow *frames, count *atomic.Int64) {
+	if !t.websocket || follow.lost || follow.between() || !from.Interrupted() {
+		return
+	}
+	from.NetConn().SetReadDeadline(time.Now().Add(closeEcho))
+	for !follow.between() {
+		p, err := from.Next()
+		if err != nil {
+			return
+		}
+		ahead := *follow
+		if t.pass(to, p[:ahead.end(p)], follow, count) != nil {
+			return
+		}
+	}
+}
+
+func (t *tunnel) pass(to *http1.Conn, p []byte, follow *frames, count *atomic.Int64) error {
+	t.moved.Store(time.Now().UnixNano())
+	if t.websocket {
+		follow.follow(p)
+	}
+	count.Add(int64(len(p)))
+	t.armWrite(to)
+	err := errors.Join(to.WriteBody(p), to.Flush())
+	follow.lost = err != nil
+	return err
+}
+
+// sayGoodbye ends a WebSocket that a drain cut: Close 1001 to each side that stands between two messages (RFC 6455
+// §7.4.1: "going away"), then a short wait for the answers, so that no reset overtakes the close.
 func (t *tunnel) sayGoodbye(toClient, toBackend *frames) {
+	t.armWrite(t.client)
+	t.armWrite(t.backend)
 	if toClient.between() && !toClient.closed {
 		t.client.WriteRaw(closeGoingAway)
 	}
@@ -113,5 +162,9 @@ func (t *tunnel) sayGoodbye(toClient, toBackend *frames) {
 		t.backend.WriteRaw(closeGoingAwayMasked)
 	}
 	t.backend.CloseWrite()
-	t.client.Linger(closeEcho, 64<<10)
+	t.client.Linger(closeEcho, lastBytes)
+	t.backend.Linger(closeEcho, lastBytes)
 }
+
+// lastBytes is how much of what a peer still sends is read over while its answer to a close is awaited.
+const lastBytes = 64 << 10

@@ -5,6 +5,7 @@ package upstream
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,7 +39,7 @@ type Endpoint struct {
 // Stats counts what an endpoint did since the process began.
 type Stats struct {
 	Requests atomic.Int64 // round trips begun
-	Failures atomic.Int64 // round trips without a whole response
+	Failures atomic.Int64 // round trips without a whole response; whoever made the round trip counts
 	Dials    atomic.Int64
 	Reused   atomic.Int64 // round trips on a connection that had carried one before
 }
@@ -58,6 +59,24 @@ func NewEndpoint(network, address string, opts Options) *Endpoint {
 		opts.Limits = &http1.DefaultLimits
 	}
 	return &Endpoint{Network: network, Address: address, opts: opts, dialer: net.Dialer{Timeout: opts.Connect}}
+}
+
+// begin counts a request in, unless there are most of them already; 0 is no limit. Not add-and-look: a claim that is
+// refused must not make another one find the endpoint full.
+func (e *Endpoint) begin(most int64) bool {
+	if most <= 0 {
+		e.active.Add(1)
+		return true
+	}
+	for {
+		n := e.active.Load()
+		if n >= most {
+			return false
+		}
+		if e.active.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
 }
 
 // Active returns how many requests are on the endpoint now.
@@ -125,8 +144,8 @@ func (e *Endpoint) Sweep(now time.Time) {
 	for old < len(e.idle) && now.Sub(e.idle[old].since) > e.opts.Idle {
 		old++
 	}
-	expired := append([]*Conn(nil), e.idle[:old]...)
-	e.idle = append(e.idle[:0], e.idle[old:]...)
+	expired := slices.Clone(e.idle[:old])
+	e.idle = slices.Delete(e.idle, 0, old)
 	e.mu.Unlock()
 	closeAll(expired)
 }

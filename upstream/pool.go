@@ -33,7 +33,7 @@ type Pool struct {
 	Name     string
 	Balance  Balance
 	backends []*Backend
-	turns    []*Backend // round robin: each as often as its weight says, well mixed
+	turns    []*Backend // one round: each as often as its weight says, well mixed
 	turn     atomic.Uint32
 }
 
@@ -52,9 +52,7 @@ func NewPool(name string, balance Balance, backends []*Backend) *Pool {
 			p.backends = append(p.backends, b)
 		}
 	}
-	if balance == RoundRobin {
-		p.turns = mix(p.backends)
-	}
+	p.turns = mix(p.backends)
 	return p
 }
 
@@ -149,8 +147,7 @@ func (p *Pool) claimAny(tried *Tried) (Lease, error) {
 }
 
 func (b *Backend) enter() (Lease, error) {
-	if n := b.Endpoint.active.Add(1); b.Max > 0 && n > int64(b.Max) {
-		b.Endpoint.active.Add(-1)
+	if !b.Endpoint.begin(int64(b.Max)) {
 		return Lease{}, ErrFull
 	}
 	if !b.Gate.Enter() {
@@ -167,11 +164,13 @@ func (p *Pool) pick(skip *Tried) *Backend {
 	return p.least(skip)
 }
 
-// inTurn goes on from a counter that all claims share.
+// inTurn takes one step on a counter that all claims share, and looks on from there by itself: claims that stepped
+// past each other could all miss the one backend that is left.
 func (p *Pool) inTurn(skip *Tried) *Backend {
 	n := uint32(len(p.turns))
-	for range p.turns {
-		b := p.turns[(p.turn.Add(1)-1)%n]
+	from := p.turn.Add(1) - 1
+	for i := range n {
+		b := p.turns[(from+i)%n]
 		if skip.n == 0 || !skip.has(b.Endpoint) {
 			return b
 		}
@@ -183,7 +182,13 @@ func (p *Pool) inTurn(skip *Tried) *Backend {
 // balances nearly as well at a cost that does not grow.
 const scanLimit = 16
 
+// least begins with the backend whose turn it is. One that has nothing to do is taken at once: while there is little to
+// do, requests then go round by weight, and not all to the heaviest.
 func (p *Pool) least(skip *Tried) *Backend {
+	best := p.inTurn(skip)
+	if best == nil || best.Endpoint.active.Load() == 0 {
+		return best
+	}
 	n := len(p.backends)
 	if n > scanLimit && skip.n == 0 {
 		a, b := p.backends[rand.IntN(n)], p.backends[rand.IntN(n)]
@@ -192,11 +197,8 @@ func (p *Pool) least(skip *Tried) *Backend {
 		}
 		return a
 	}
-	var best *Backend
-	from := int(p.turn.Add(1))
-	for i := range n {
-		b := p.backends[(from+i)%n]
-		if (skip.n == 0 || !skip.has(b.Endpoint)) && (best == nil || lighter(b, best)) {
+	for _, b := range p.backends {
+		if lighter(b, best) && (skip.n == 0 || !skip.has(b.Endpoint)) {
 			best = b
 		}
 	}
@@ -208,23 +210,38 @@ func lighter(a, b *Backend) bool {
 	return (a.Endpoint.active.Load()+1)*int64(b.Weight) < (b.Endpoint.active.Load()+1)*int64(a.Weight)
 }
 
+// maxTurns bounds the length of a round, and so the memory of a pool and the work of making it. Weights that need a
+// longer one to be exact are rounded.
+const maxTurns = 4096
+
+// shares are the weights in their smallest numbers, and their sum.
+func shares(backends []*Backend) (list []int, total int) {
+	unit, sum := 0, 0
+	for _, b := range backends {
+		sum += b.Weight
+		unit = gcd(unit, b.Weight)
+	}
+	for _, b := range backends {
+		share := b.Weight / unit
+		if sum/unit > maxTurns {
+			share = max(1, int(float64(b.Weight)/float64(sum)*maxTurns))
+		}
+		list = append(list, share)
+		total += share
+	}
+	return list, total
+}
+
 // mix lays out one round so that heavy backends do not get their turns in a row: at each step the one furthest behind
 // its share is next (smooth weighted round robin).
 func mix(backends []*Backend) []*Backend {
-	total, unit := 0, 0
-	for _, b := range backends {
-		total += b.Weight
-		unit = gcd(unit, b.Weight)
-	}
-	if total == 0 {
-		return nil
-	}
+	weights, total := shares(backends)
 	credit := make([]int, len(backends))
-	turns := make([]*Backend, 0, total/unit)
-	for len(turns) < total/unit {
+	turns := make([]*Backend, 0, total)
+	for len(turns) < total {
 		best := 0
-		for i, b := range backends {
-			credit[i] += b.Weight
+		for i, w := range weights {
+			credit[i] += w
 			if credit[i] > credit[best] {
 				best = i
 			}

@@ -75,10 +75,12 @@ func (e *Error) Refused() bool {
 	return errors.Is(e.Err, syscall.ECONNREFUSED) || errors.Is(e.Err, syscall.ENOENT)
 }
 
+// fail makes the error of a phase. Only while the head is being sent is it in question whether a byte was; later another
+// goroutine may be writing the body.
 func (c *Conn) fail(phase Phase, err error) *Error {
 	var timeout net.Error
 	return &Error{
-		Phase: phase, Sent: c.h1.Wrote(), Fresh: c.fresh, Err: err,
+		Phase: phase, Sent: phase > Sending || c.h1.Wrote(), Fresh: c.fresh, Err: err,
 		Timeout: errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout(),
 	}
 }
@@ -94,7 +96,6 @@ func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
 	}
 	c, err := e.dial(ctx)
 	if err != nil {
-		e.Stats.Failures.Add(1)
 		timeout, _ := err.(net.Error)
 		return nil, &Error{Phase: Dialling, Fresh: true, Timeout: timeout != nil && timeout.Timeout(), Err: err}
 	}
@@ -125,7 +126,7 @@ func (c *Conn) Receive(h *message.Head, toHEAD bool, within time.Duration) error
 		return nil
 	}
 	var malformed *http1.Error
-	if errors.As(err, &malformed) || err == http1.ErrTruncated {
+	if errors.As(err, &malformed) || err == http1.ErrTruncated || c.h1.HeadBegun() {
 		return c.fail(Reading, err)
 	}
 	return c.fail(Waiting, err)
@@ -143,6 +144,10 @@ func (l *Lease) Reuse(c *Conn) {
 		return
 	}
 	c.endpoint.put(c)
+	if l.Backend.Gate.Closed() {
+		// It was closed just now, and its idle connections may have been before this one became idle.
+		c.endpoint.CloseIdle()
+	}
 }
 
 // Discard closes the connection.
