@@ -42,7 +42,7 @@ var beside = []string{"bench", "examples", "internal/testkit", "e2e"}
 var logs = []string{"telemetry", "cmd/proxy", "admin", "certs"}
 
 type goPackage struct {
-	ImportPath, Dir, Doc           string
+	ImportPath, Dir, Doc          string
 	Imports, GoFiles, TestGoFiles []string
 }
 

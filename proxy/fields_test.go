@@ -130,7 +130,7 @@ func TestRequestIDs(t *testing.T) {
 			seen[id] = true
 		}
 	}
-	if NewExchange(nil, nil).id.base == NewExchange(nil, nil).id.base {
+	if a, b := NewExchange(nil, nil), NewExchange(nil, nil); a.id.base == b.id.base {
 		t.Error("two connections with one base")
 	}
 }

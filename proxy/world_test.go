@@ -169,18 +169,6 @@ func (o *origin) unused() {
 	}
 }
 
-// newAnswering is an origin that answers every request by itself, and allocates nothing.
-func newAnswering(t *testing.T) *origin {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &origin{t: t, l: l, Backend: backendOf(l)}
-	t.Cleanup(func() { l.Close(); o.Endpoint.CloseIdle() })
-	go acceptAll(l)
-	return o
-}
-
 func acceptAll(l net.Listener) {
 	for {
 		nc, err := l.Accept()
