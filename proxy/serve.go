@@ -150,8 +150,10 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 // missed remembers where the request failed, and why, for the next attempt. A connection that had been idle proves
 // nothing against its backend, but its siblings are as old as it is.
 func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
-	lease.Backend.Endpoint.Stats.Failures.Add(1)
 	ex.last = ex.failure(err)
+	if ex.last.Fault == ByBackend {
+		lease.Backend.Endpoint.Stats.Failures.Add(1)
+	}
 	if up, ok := err.(*upstream.Error); ok && !up.Fresh {
 		lease.Backend.Endpoint.CloseIdle()
 	} else {

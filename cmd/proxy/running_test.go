@@ -285,3 +285,11 @@ func TestMetricsOfARunningOne(t *testing.T) {
 		}
 	}
 }
+
+func TestOldCompilersAreToldOf(t *testing.T) {
+	for v, unsafe := range map[string]bool{"go1.26.8": true, "go1.25.3": true, "go1.26.9": false, "go1.27.4": false, "devel go1.28-abc": false} {
+		if unsafeCompiler(v) != unsafe {
+			t.Errorf("%s: %v", v, !unsafe)
+		}
+	}
+}

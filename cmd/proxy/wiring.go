@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	goversion "go/version"
 	"net"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -58,8 +60,17 @@ func start(s settings) (*process, error) {
 			return nil, err
 		}
 	}
+	if compiler := runtime.Version(); unsafeCompiler(compiler) {
+		p.events.Warn("built with "+compiler+", whose HTTP/2 server can be crashed from outside (CVE-2026-97032); build with `make build`, which uses a mended one", nil)
+	}
 	p.events.Say("ready", "listen", p.listening(), "admin", adminURL(s.config.Admin), "state", s.config.State, "version", s.version)
 	return p, nil
+}
+
+// unsafeCompiler reports a Go whose standard library must not face the internet. Versions that are not releases are not
+// judged.
+func unsafeCompiler(v string) bool {
+	return goversion.IsValid(v) && goversion.Compare(v, "go1.26.9") < 0
 }
 
 // close ends everything at once, and in the reverse order of its beginning.
