@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/textproto"
@@ -357,10 +358,16 @@ func TestClientThatLeavesEndsTheRequest(t *testing.T) {
 		<-r.Context().Done()
 		ended <- struct{}{}
 	}, func(s *setup) {
-		ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
+		go func() {
+			for s.backend.Gate.Inside() == 0 && ctx.Err() == nil {
+				time.Sleep(time.Millisecond)
+			}
+			cancel()
+		}()
 		req, _ := http.NewRequestWithContext(ctx, "GET", s.url+"/", nil)
-		if _, err := s.client.Do(req); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := s.client.Do(req); !errors.Is(err, context.Canceled) {
 			s.t.Fatal(err)
 		}
 		select {
@@ -375,7 +382,7 @@ func TestClientThatLeavesEndsTheRequest(t *testing.T) {
 // TestExitLosesNothing drains while requests are inside and clients go on sending on kept connections.
 func TestExitLosesNothing(t *testing.T) {
 	overEach(t, func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(150 * time.Millisecond)
+		time.Sleep(600 * time.Millisecond)
 		io.WriteString(w, "ok")
 	}, func(s *setup) {
 		s.get("/")
@@ -403,4 +410,33 @@ func TestExitLosesNothing(t *testing.T) {
 			s.t.Errorf("%d connections left", n)
 		}
 	})
+}
+
+// TestExitServesWhatHasConnected: what stands in a listener's queue when Sluice goes is answered, not reset.
+func TestExitServesWhatHasConnected(t *testing.T) {
+	s := newSetup(t, protocols[0], func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "ok") })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var queued [20]net.Conn
+	for i := range queued {
+		if queued[i], err = net.Dial("tcp", l.Addr().String()); err != nil {
+			t.Fatal(err)
+		}
+		defer queued[i].Close()
+		io.WriteString(queued[i], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	}
+	l.(*net.TCPListener).SetDeadline(time.Unix(1, 0))
+	s.front.accepts.Add(1)
+	s.front.accept(l, "http", nil)
+	for i, nc := range queued {
+		nc.SetDeadline(time.Now().Add(5 * time.Second))
+		if answer, err := io.ReadAll(nc); err != nil || !bytes.HasSuffix(answer, []byte("ok")) {
+			t.Errorf("connection %d: %q, %v", i, answer, err)
+		}
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("the listener was left open")
+	}
 }

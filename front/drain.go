@@ -2,8 +2,13 @@ package front
 
 import (
 	"context"
-	"slices"
+	"crypto/tls"
+	"net"
+	"os"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/drain"
 )
@@ -32,18 +37,46 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 	return report
 }
 
-// acceptRest takes what has already connected: closing a listener resets the connections that wait in it.
+// acceptRest ends the accept loops, each of which takes what has already connected.
 func (s *Server) acceptRest() {
-	const moment = 10 * time.Millisecond
 	s.mu.Lock()
-	listeners := slices.Clone(s.listeners)
-	s.mu.Unlock()
-	for _, l := range listeners {
+	for _, l := range s.listeners {
 		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
-			d.SetDeadline(time.Now().Add(moment))
+			d.SetDeadline(time.Unix(1, 0))
 		}
 	}
-	time.Sleep(moment)
+	s.mu.Unlock()
+	s.accepts.Wait()
+}
+
+// admitQueued takes the connections that wait in a listener, without waiting for more: its close, which follows at once,
+// would reset them, and they may carry requests already.
+func (s *Server) admitQueued(l net.Listener, scheme string, conf *tls.Config) {
+	sc, ok := l.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	raw.Control(func(fd uintptr) {
+		for {
+			queued, _, err := unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			if err != nil {
+				return
+			}
+			s.admitFD(queued, scheme, conf)
+		}
+	})
+}
+
+func (s *Server) admitFD(fd int, scheme string, conf *tls.Config) {
+	f := os.NewFile(uintptr(fd), "queued")
+	defer f.Close()
+	if nc, err := net.FileConn(f); err == nil {
+		s.admit(nc, scheme, conf)
+	}
 }
 
 // closeIdle is the goroutine that ends connections which have been idle for the grace. The connection's own goroutine

@@ -204,6 +204,12 @@ func (st *stream) ArmWrite(d time.Duration) { st.control.SetWriteDeadline(in(d))
 // InterruptReads makes reads of the body fail.
 func (st *stream) InterruptReads() { st.control.SetReadDeadline(time.Unix(1, 0)) }
 
+// Interrupt makes reads and writes fail.
+func (st *stream) Interrupt() {
+	st.InterruptReads()
+	st.control.SetWriteDeadline(time.Unix(1, 0))
+}
+
 // WriteResponse writes an interim or a final head.
 func (st *stream) WriteResponse(h *message.Head) error {
 	out := st.w.Header()

@@ -42,7 +42,8 @@ type Server struct {
 	opts     Options
 	gate     *drain.Gate // counts connections
 	draining atomic.Bool
-	owned    sync.WaitGroup // accept loops and the watch
+	accepts  sync.WaitGroup // accept loops
+	owned    sync.WaitGroup // the watch
 	h2       *http2Front
 	stopOnce sync.Once
 
@@ -94,14 +95,15 @@ func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
-	s.owned.Add(1)
+	s.accepts.Add(1)
 	go s.accept(l, scheme, conf)
 	return l.Addr(), nil
 }
 
-// accept is the goroutine of a listener; it ends when the listener is closed.
+// accept is the goroutine of a listener; it ends when the listener is closed, or closes it when its deadline is over.
 func (s *Server) accept(l net.Listener, scheme string, conf *tls.Config) {
-	defer s.owned.Done()
+	defer s.accepts.Done()
+	defer l.Close()
 	pause := time.Duration(0)
 	for {
 		nc, err := l.Accept()
@@ -109,7 +111,10 @@ func (s *Server) accept(l net.Listener, scheme string, conf *tls.Config) {
 		case err == nil:
 			pause = 0
 			s.admit(nc, scheme, conf)
-		case errors.Is(err, net.ErrClosed), errors.Is(err, os.ErrDeadlineExceeded):
+		case errors.Is(err, net.ErrClosed):
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			s.admitQueued(l, scheme, conf)
 			return
 		default:
 			// Out of file descriptors, most likely: what is open goes on, and a place may come free.
@@ -199,6 +204,7 @@ func (s *Server) Close() {
 		c.Close()
 		c.ex.ClientGone()
 	})
+	s.accepts.Wait()
 	s.owned.Wait()
 }
 
