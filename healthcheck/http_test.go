@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/internal/testkit"
 )
 
 // serve answers each connection on a loopback port with handle, which gets it after the request head was read. The
@@ -316,8 +319,8 @@ func TestProbeLeavesNothing(t *testing.T) {
 	for range 5 {
 		for _, spec := range specs {
 			NewHTTP(spec, time.Now).Probe(t.Context())
-			for stack := range strings.SplitSeq(ours(), "\n\n") {
-				if strings.Contains(stack, "healthcheck.(*HTTP)") || strings.Contains(stack, "closeWith") {
+			for _, stack := range testkit.Goroutines() {
+				if bytes.Contains(stack, []byte("healthcheck.(*HTTP)")) || bytes.Contains(stack, []byte("closeWith")) {
 					t.Fatalf("left behind:\n%s", stack)
 				}
 			}

@@ -10,7 +10,7 @@ if [ -f "run/$port.pid" ] && kill "$(cat "run/$port.pid")" 2>/dev/null; then sle
 PORT=$port RELEASE=$release "$@" >"run/$port.log" 2>&1 & echo $! >"run/$port.pid"
 
 for _ in {1..50}; do curl -fs "http://127.0.0.1:$port/health" >run/health.json && break; sleep 0.2; done
-jq -en --arg v "$release" 'input | .status == "ok" and .version == $v' run/health.json >/dev/null || { echo "not healthy as $release: $(cat run/health.json)"; exit 1; }
+jq -en --arg v "$release" 'input | .status == "ok" and .version == $v' run/health.json >/dev/null 2>&1 || { echo "not healthy as $release: $(cat run/health.json)"; exit 1; }
 curl -fs "http://127.0.0.1:$port/" | grep -q "$release" || { echo "smoke test failed; $live was never left"; exit 1; }
 
 sluice flip web "$idle" --release "$release" --by "${USER:-deploy}" --note "deploy $release"

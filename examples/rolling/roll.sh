@@ -11,7 +11,7 @@ for port in 3001 3002 3003; do
   PORT=$port RELEASE=$release "$@" >"run/$port.log" 2>&1 & echo $! >"run/$port.pid"
 
   for _ in {1..25}; do curl -fs "http://$backend/health" >run/health.json && break; sleep 0.2; done
-  if ! jq -en --arg v "$release" 'input | .status == "ok" and .version == $v' run/health.json >/dev/null; then
+  if ! jq -en --arg v "$release" 'input | .status == "ok" and .version == $v' run/health.json >/dev/null 2>&1; then
     echo "$backend is not healthy as $release; it stays drained, the others go on. Put it right, then: sluice ready web $backend" >&2
     exit 1
   fi

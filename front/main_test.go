@@ -1,0 +1,9 @@
+package front
+
+import (
+	"testing"
+
+	"sluice/internal/testkit"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
