@@ -99,7 +99,7 @@ func (c *Conn) ExpireReads(d time.Duration) {
 
 // ForgetReads clears the read deadline, whoever set it.
 func (c *Conn) ForgetReads() {
-	c.read.at = time.Time{}
+	c.read.armed = false
 	c.nc.SetReadDeadline(time.Time{})
 	c.stayInterrupted()
 }

@@ -164,17 +164,28 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 
 // roundTrip sends the request, and passes on the response. clean reports that the connection may carry another request.
 func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err error) {
-	began := time.Now()
+	began := ex.Began
+	if ex.Retries > 0 {
+		began = time.Now()
+	}
 	if err := p.send(ex, conn); err != nil {
 		return false, err
 	}
 	err = p.receive(ex, conn)
-	ex.Waited = time.Since(began)
+	ex.Waited = ex.answeredAfter(began)
 	if err == nil {
 		err = p.respond(ex, conn)
 	}
 	sent := ex.pump.stop(ex, conn)
 	return err == nil && sent && ex.reusable(conn), err
+}
+
+// answeredAfter is how long the response head took; where none came, how long it was waited for.
+func (ex *Exchange) answeredAfter(began time.Time) time.Duration {
+	if ex.headAt.IsZero() {
+		return time.Since(began)
+	}
+	return ex.headAt.Sub(began)
 }
 
 // reusable is the pool rule: both messages complete and cleanly framed, no upgrade asked, no bytes left.
