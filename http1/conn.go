@@ -39,9 +39,9 @@ type Conn struct {
 	cut         atomic.Bool // writes do too
 
 	onReadable func(fd uintptr) bool // kept, so that waiting allocates nothing
+	onWritable func(fd uintptr) bool
 	onLook     func(fd uintptr)
 	looked     bool
-	readN      int
 	readErr    error
 	first      [1]byte // where the wait for a message reads into while the socket is hidden
 }
@@ -53,7 +53,7 @@ func NewConn(nc net.Conn, limits *Limits) *Conn {
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
-			c.onReadable, c.onLook = c.readReady, c.look
+			c.onReadable, c.onWritable, c.onLook = c.readReady, c.writeReady, c.look
 		}
 	}
 	return c

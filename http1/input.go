@@ -166,7 +166,7 @@ func (c *Conn) firstRead() error {
 	if c.raw == nil {
 		return c.firstReadHidden()
 	}
-	c.readN, c.readErr = 0, nil
+	c.readErr = nil
 	if err := c.raw.Read(c.onReadable); err != nil {
 		return err
 	}
@@ -175,22 +175,19 @@ func (c *Conn) firstRead() error {
 
 func (c *Conn) readReady(fd uintptr) bool {
 	buf := getBuffer(smallSize)
-	n, err := unix.Read(int(fd), buf)
-	for err == unix.EINTR {
-		n, err = unix.Read(int(fd), buf)
-	}
-	if n > 0 {
+	n, errno := readSocket(fd, buf)
+	if errno == 0 && n > 0 {
 		c.in.buf, c.in.w = buf, n
 		return true
 	}
 	putBuffer(buf)
-	switch {
-	case err == unix.EAGAIN:
+	switch errno {
+	case unix.EAGAIN:
 		return false
-	case err != nil:
-		c.readErr = &net.OpError{Op: "read", Net: "tcp", Err: err}
-	default:
+	case 0:
 		c.readErr = io.EOF
+	default:
+		c.readErr = &net.OpError{Op: "read", Net: "tcp", Err: errno}
 	}
 	return true
 }
@@ -219,18 +216,11 @@ func (c *Conn) Quiet() bool {
 	return c.raw.Control(c.onLook) == nil && !c.looked
 }
 
-func (c *Conn) look(fd uintptr) { c.looked = pollFD(fd, unix.POLLIN|unix.POLLRDHUP) }
-
-// pollFD reports whether one of the events, an error or a hang-up is there now.
-func pollFD(fd uintptr, events int16) bool {
-	fds := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
-	n, err := unix.Poll(fds[:], 0)
-	return err != nil && err != unix.EINTR || n > 0
-}
+func (c *Conn) look(fd uintptr) { c.looked = pollSocket(fd, unix.POLLIN|unix.POLLRDHUP) }
 
 // Gone reports whether the peer of a socket has ended its side or reset it, bytes left to read or not. It takes nothing
 // off the connection, so it may be called while another goroutine reads.
 func Gone(raw syscall.RawConn) (gone bool) {
-	err := raw.Control(func(fd uintptr) { gone = pollFD(fd, unix.POLLRDHUP) })
+	err := raw.Control(func(fd uintptr) { gone = pollSocket(fd, unix.POLLRDHUP) })
 	return gone || err != nil
 }

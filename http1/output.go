@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"sluice/message"
 )
 
@@ -18,6 +20,8 @@ type output struct {
 	vec     [2][]byte
 	vecs    net.Buffers
 	chunked bool
+	sent    int // bytes of buf that the kernel has, while it is being written
+	err     error
 	wrote   bool // at least one byte of the message at hand was given to the kernel
 }
 
@@ -183,10 +187,40 @@ func (c *Conn) Flush() error {
 	if len(c.out.buf) == 0 {
 		return nil
 	}
-	n, err := c.nc.Write(c.out.buf)
-	c.out.wrote = c.out.wrote || n > 0
+	err := c.writeOut()
 	c.out.release()
 	return err
+}
+
+func (c *Conn) writeOut() error {
+	if c.raw == nil {
+		n, err := c.nc.Write(c.out.buf)
+		c.out.wrote = c.out.wrote || n > 0
+		return err
+	}
+	c.out.sent, c.out.err = 0, nil
+	if err := c.raw.Write(c.onWritable); err != nil {
+		return err
+	}
+	return c.out.err
+}
+
+// writeReady writes on from where the call before stopped, and reports whether there is nothing more to do.
+func (c *Conn) writeReady(fd uintptr) bool {
+	for c.out.sent < len(c.out.buf) {
+		n, errno := writeSocket(fd, c.out.buf[c.out.sent:])
+		switch errno {
+		case 0:
+			c.out.sent += n
+			c.out.wrote = true
+		case unix.EAGAIN:
+			return false
+		default:
+			c.out.err = &net.OpError{Op: "write", Net: "tcp", Err: errno}
+			return true
+		}
+	}
+	return true
 }
 
 // writeBoth gives what waits and p to the kernel in one call.
