@@ -1,9 +1,7 @@
 package front
 
 import (
-	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -166,7 +164,4 @@ func (c *conn) Abort() {
 // Tunnel gives the connection to another protocol.
 func (c *conn) Tunnel() *http1.Conn { return c.Conn }
 
-var (
-	_ proxy.Client = (*conn)(nil)
-	_ io.Closer    = (*tls.Conn)(nil)
-)
+var _ proxy.Client = (*conn)(nil)

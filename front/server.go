@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/netip"
 	"os"
 	"sync"
@@ -219,5 +218,3 @@ func (s *Server) stop() {
 		}
 	})
 }
-
-var _ http.Handler = (*http2Front)(nil)

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
-	"fmt"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -272,6 +271,3 @@ func (ex *Exchange) passInterim(h *message.Head) error {
 	}
 	return ex.Client.Flush()
 }
-
-// String names the proxy as it names itself to others.
-func (p *Proxy) String() string { return fmt.Sprintf("proxy %s", p.via) }
