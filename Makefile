@@ -3,7 +3,7 @@ export GOTOOLCHAIN := go1.27.4
 GO      ?= go
 FUZZFOR ?= 5s
 
-.PHONY: build demo test race e2e examples fuzz lint verify bench soak tools clean
+.PHONY: build demo test race e2e examples fuzz lint verify bench soak vuln tools clean
 
 build: ## the binary: ./sluice
 	$(GO) build -trimpath -o sluice ./cmd/proxy
@@ -32,6 +32,9 @@ verify: ## formatting, tidy modules, floors and sizes
 	@test -z "$$(gofmt -l . | tee /dev/stderr)"
 	$(GO) mod tidy -diff
 	$(GO) test -count=1 .
+
+vuln: ## known vulnerabilities in what is called; needs vuln.go.dev, or VULNDB=file:///a/copy
+	$(GO) tool govulncheck $(if $(VULNDB),-db $(VULNDB)) ./...
 
 fuzz: ## each target for FUZZFOR
 	@set -e; for pkg in $$($(GO) list ./...); do \

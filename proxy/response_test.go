@@ -174,7 +174,7 @@ func TestInterimResponses(t *testing.T) {
 
 	many := w.ask("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
 	b.head()
-	b.send(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", maxInterim), ok0)
+	b.send(strings.Repeat("HTTP/1.1 100 Continue\r\n\r\n", defaultInterim+1), ok0)
 	many.has("HTTP/1.1 502")
 	b.rest()
 	if n := w.origins[0].Endpoint.Idle(); n != 0 {

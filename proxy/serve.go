@@ -32,6 +32,7 @@ type Observer interface {
 // Proxy serves exchanges by the snapshot of the moment.
 type Proxy struct {
 	Ledger   Ledger
+	Interim  int // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte
@@ -40,7 +41,7 @@ type Proxy struct {
 
 // New returns a proxy that knows no service yet.
 func New(timeouts Timeouts, observer Observer) *Proxy {
-	p := &Proxy{timeouts: timeouts, observer: observer}
+	p := &Proxy{Interim: defaultInterim, timeouts: timeouts, observer: observer}
 	id := rand.Uint32()
 	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
 	p.live.Store(&Snapshot{any: &paths{}})
@@ -221,13 +222,13 @@ func (ex *Exchange) sayContinue() error {
 	return ex.Client.Flush()
 }
 
-// maxInterim is how many interim responses a backend may send before its final one.
-const maxInterim = 10
+// defaultInterim is more than any server has a use for, and few enough to end an endless row of them.
+const defaultInterim = 10
 
 // receive reads the final response head, and passes interim ones on (RFC 9110 §15.2).
 func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
 	h := &ex.response
-	for range maxInterim {
+	for range p.Interim + 1 {
 		if err := conn.Receive(h, ex.Request.IsHead(), ex.patience(p)); err != nil {
 			return err
 		}
