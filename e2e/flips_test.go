@@ -48,7 +48,8 @@ func (s *sluice) report(counts demo.Counts, traffic *demo.Traffic) (lost int) {
 	for _, class := range demo.Classes() {
 		c := counts.Classes[class]
 		s.t.Logf("%-9s done %6d lost %d cut %d ended %d p99 %s", class, c.Done, c.Lost, c.Cut, c.Ended, c.P99)
-		if c.Done == 0 {
+		// A session that a drain ended was carried up to its end too: with a flip every 300 ms few tunnels end by themselves.
+		if c.Done+c.Cut == 0 {
 			s.t.Errorf("no %s was ever done: this run proves nothing about it", class)
 		}
 		lost += c.Lost
