@@ -37,12 +37,15 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 	return report
 }
 
+// longAgo is a deadline that ends a wait at once.
+var longAgo = time.Unix(1, 0)
+
 // acceptRest ends the accept loops, each of which takes what has already connected.
 func (s *Server) acceptRest() {
 	s.mu.Lock()
 	for _, l := range s.listeners {
 		if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok {
-			d.SetDeadline(time.Unix(1, 0))
+			d.SetDeadline(longAgo)
 		}
 	}
 	s.mu.Unlock()

@@ -202,12 +202,12 @@ func (st *stream) ArmRead(d time.Duration) { st.control.SetReadDeadline(in(d)) }
 func (st *stream) ArmWrite(d time.Duration) { st.control.SetWriteDeadline(in(d)) }
 
 // InterruptReads makes reads of the body fail.
-func (st *stream) InterruptReads() { st.control.SetReadDeadline(time.Unix(1, 0)) }
+func (st *stream) InterruptReads() { st.control.SetReadDeadline(longAgo) }
 
 // Interrupt makes reads and writes fail.
 func (st *stream) Interrupt() {
 	st.InterruptReads()
-	st.control.SetWriteDeadline(time.Unix(1, 0))
+	st.control.SetWriteDeadline(longAgo)
 }
 
 // WriteResponse writes an interim or a final head.
