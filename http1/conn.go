@@ -39,9 +39,12 @@ type Conn struct {
 	cut         atomic.Bool // writes do too
 
 	onReadable func(fd uintptr) bool // kept, so that waiting allocates nothing
+	onMore     func(fd uintptr) bool
+	onAsk      func(fd uintptr) bool
 	onWritable func(fd uintptr) bool
 	onLook     func(fd uintptr)
 	looked     bool
+	asked      askState
 	readErr    error
 	first      [1]byte // where the wait for a message reads into while the socket is hidden
 }
@@ -53,7 +56,8 @@ func NewConn(nc net.Conn, limits *Limits) *Conn {
 	if sc, ok := nc.(syscall.Conn); ok {
 		if raw, err := sc.SyscallConn(); err == nil {
 			c.raw = raw
-			c.onReadable, c.onWritable, c.onLook = c.readReady, c.writeReady, c.look
+			c.onReadable, c.onMore, c.onAsk = c.readReady, c.moreReady, c.askReady
+			c.onWritable, c.onLook = c.writeReady, c.look
 		}
 	}
 	return c

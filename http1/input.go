@@ -3,7 +3,6 @@ package http1
 import (
 	"bytes"
 	"io"
-	"net"
 	"sync"
 	"syscall"
 
@@ -153,6 +152,9 @@ func (c *Conn) fill() error {
 	if c.in.w == len(c.in.buf) {
 		return errNoRoom
 	}
+	if c.raw != nil {
+		return c.wait(c.onMore)
+	}
 	n, err := c.nc.Read(c.in.buf[c.in.w:])
 	c.in.w += n
 	if n > 0 {
@@ -161,34 +163,57 @@ func (c *Conn) fill() error {
 	return err
 }
 
+// wait stays in the poller until ready has read something, the peer's end or an error.
+func (c *Conn) wait(ready func(fd uintptr) bool) error {
+	c.readErr = nil
+	if err := c.raw.Read(ready); err != nil {
+		return err
+	}
+	return c.readErr
+}
+
+// moreReady reads into the room that there is.
+func (c *Conn) moreReady(fd uintptr) bool {
+	n, errno := readSocket(fd, c.in.buf[c.in.w:])
+	if errno == unix.EAGAIN {
+		return false
+	}
+	c.took(n, errno)
+	return true
+}
+
+// took takes in what a read brought.
+func (c *Conn) took(n int, errno syscall.Errno) {
+	switch {
+	case errno != 0:
+		c.readErr = readError(errno)
+	case n == 0:
+		c.readErr = io.EOF
+	default:
+		c.in.w += n
+	}
+}
+
 // firstRead waits without a buffer: one is taken only when there is something to read.
 func (c *Conn) firstRead() error {
 	if c.raw == nil {
 		return c.firstReadHidden()
 	}
-	c.readErr = nil
-	if err := c.raw.Read(c.onReadable); err != nil {
-		return err
-	}
-	return c.readErr
+	return c.wait(c.onReadable)
 }
 
 func (c *Conn) readReady(fd uintptr) bool {
 	buf := getBuffer(smallSize)
 	n, errno := readSocket(fd, buf)
 	if errno == 0 && n > 0 {
-		c.in.buf, c.in.w = buf, n
-		return true
+		c.in.buf = buf
+	} else {
+		putBuffer(buf)
 	}
-	putBuffer(buf)
-	switch errno {
-	case unix.EAGAIN:
+	if errno == unix.EAGAIN {
 		return false
-	case 0:
-		c.readErr = io.EOF
-	default:
-		c.readErr = &net.OpError{Op: "read", Net: "tcp", Err: errno}
 	}
+	c.took(n, errno)
 	return true
 }
 
@@ -216,7 +241,7 @@ func (c *Conn) Quiet() bool {
 	return c.raw.Control(c.onLook) == nil && !c.looked
 }
 
-func (c *Conn) look(fd uintptr) { c.looked = pollSocket(fd, unix.POLLIN|unix.POLLRDHUP) }
+func (c *Conn) look(fd uintptr) { c.looked = !quietSocket(fd) }
 
 // Gone reports whether the peer of a socket has ended its side or reset it, bytes left to read or not. It takes nothing
 // off the connection, so it may be called while another goroutine reads.

@@ -3,6 +3,7 @@ package http1
 import (
 	"net"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,15 +18,17 @@ const joinLimit = 4 << 10
 // output is the write side: bytes that wait to be written with the next flush.
 type output struct {
 	buf     []byte // nil when none is held; len is what waits
+	tail    []byte // what goes behind it, from where it lies: the caller's
 	vec     [2][]byte
 	vecs    net.Buffers
 	chunked bool
-	sent    int // bytes of buf that the kernel has, while it is being written
+	sent    int // bytes of buf and tail that the kernel has, while they are being written
 	err     error
 	wrote   bool // at least one byte of the message at hand was given to the kernel
 }
 
 func (o *output) release() {
+	o.tail, o.sent = nil, 0
 	if o.buf != nil {
 		putBuffer(o.buf)
 		o.buf = nil
@@ -51,7 +54,7 @@ func (c *Conn) space(n int) ([]byte, error) {
 
 // BeginMessage forgets what was written of the message before.
 func (c *Conn) BeginMessage() {
-	c.out.wrote = false
+	c.out.wrote, c.out.tail = false, nil
 	if c.out.buf != nil {
 		c.out.buf = c.out.buf[:0]
 	}
@@ -128,6 +131,15 @@ func (c *Conn) finishHead(b []byte, h *message.Head, framed bool) []byte {
 	return append(b, "\r\n"...)
 }
 
+// WriteWhole writes all of a body whose length the head told. It waits until Flush or Ask: p must stay as it is until then.
+func (c *Conn) WriteWhole(p []byte) error {
+	if len(p) > joinLimit {
+		c.out.tail = p
+		return nil
+	}
+	return c.writeRaw(p)
+}
+
 // WriteBody writes body bytes, as a chunk where the body is chunked. Small ones wait in the buffer until Flush; others
 // are written before it returns, so p is the caller's again in any case.
 func (c *Conn) WriteBody(p []byte) error {
@@ -182,9 +194,15 @@ func (c *Conn) EndBody(trailers []message.Field) error {
 	return nil
 }
 
+// writeBoth gives what waits and p to the kernel in one call.
+func (c *Conn) writeBoth(p []byte) error {
+	c.out.tail = p
+	return c.Flush()
+}
+
 // Flush gives all that waits to the kernel, and the buffer back.
 func (c *Conn) Flush() error {
-	if len(c.out.buf) == 0 {
+	if !c.out.waits() {
 		return nil
 	}
 	err := c.writeOut()
@@ -192,11 +210,11 @@ func (c *Conn) Flush() error {
 	return err
 }
 
+func (o *output) waits() bool { return len(o.buf) > 0 || len(o.tail) > 0 }
+
 func (c *Conn) writeOut() error {
 	if c.raw == nil {
-		n, err := c.nc.Write(c.out.buf)
-		c.out.wrote = c.out.wrote || n > 0
-		return err
+		return c.writeHidden()
 	}
 	c.out.sent, c.out.err = 0, nil
 	if err := c.raw.Write(c.onWritable); err != nil {
@@ -205,10 +223,26 @@ func (c *Conn) writeOut() error {
 	return c.out.err
 }
 
+// writeHidden writes where the socket is out of reach.
+func (c *Conn) writeHidden() error {
+	c.out.vec = [2][]byte{c.out.buf, c.out.tail}
+	c.out.vecs = c.out.vec[:]
+	switch {
+	case len(c.out.tail) == 0:
+		c.out.vecs = c.out.vec[:1]
+	case len(c.out.buf) == 0:
+		c.out.vecs = c.out.vec[1:]
+	}
+	n, err := c.out.vecs.WriteTo(c.nc)
+	c.out.wrote = c.out.wrote || n > 0
+	c.out.vec = [2][]byte{}
+	return err
+}
+
 // writeReady writes on from where the call before stopped, and reports whether there is nothing more to do.
 func (c *Conn) writeReady(fd uintptr) bool {
-	for c.out.sent < len(c.out.buf) {
-		n, errno := writeSocket(fd, c.out.buf[c.out.sent:])
+	for c.out.sent < len(c.out.buf)+len(c.out.tail) {
+		n, errno := c.out.writeOnce(fd)
 		switch errno {
 		case 0:
 			c.out.sent += n
@@ -216,25 +250,22 @@ func (c *Conn) writeReady(fd uintptr) bool {
 		case unix.EAGAIN:
 			return false
 		default:
-			c.out.err = &net.OpError{Op: "write", Net: "tcp", Err: errno}
+			c.out.err = writeError(errno)
 			return true
 		}
 	}
 	return true
 }
 
-// writeBoth gives what waits and p to the kernel in one call.
-func (c *Conn) writeBoth(p []byte) error {
-	c.out.vec = [2][]byte{c.out.buf, p}
-	c.out.vecs = c.out.vec[:]
-	if len(c.out.buf) == 0 {
-		c.out.vecs = c.out.vec[1:]
+func (o *output) writeOnce(fd uintptr) (int, syscall.Errno) {
+	switch rest := o.sent - len(o.buf); {
+	case rest >= 0:
+		return writeSocket(fd, o.tail[rest:])
+	case len(o.tail) == 0:
+		return writeSocket(fd, o.buf[o.sent:])
+	default:
+		return writeSocketBoth(fd, o.buf[o.sent:], o.tail)
 	}
-	n, err := c.out.vecs.WriteTo(c.nc)
-	c.out.wrote = c.out.wrote || n > 0
-	c.out.vec = [2][]byte{}
-	c.out.release()
-	return err
 }
 
 // Linger ends our side and reads on for a while, so that the peer reads what was said last: a close with unread bytes

@@ -135,6 +135,13 @@ func (ex *Exchange) leave() {
 	ex.mu.Unlock()
 }
 
+// uncarry puts the connection out of reach of an interrupt: another exchange may use it next.
+func (ex *Exchange) uncarry() {
+	ex.mu.Lock()
+	ex.carrier = nil
+	ex.mu.Unlock()
+}
+
 // carry names what to interrupt. An end that was asked for before is caught up with here.
 func (ex *Exchange) carry(c interrupter) {
 	ex.mu.Lock()

@@ -129,27 +129,43 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 	ex.enter(lease.Backend.Gate)
 	defer lease.Release()
 	defer ex.leave()
-	conn, err := lease.Connect(context.Background())
-	if err != nil {
-		return ex.missed(lease, err)
+	for {
+		conn, err := lease.Connect(context.Background())
+		if err == nil {
+			err = p.use(ex, lease, conn)
+		}
+		if err == nil || !stale(err) {
+			return ex.missed(lease, err)
+		}
 	}
+}
+
+// stale reports that a kept connection had ended before the request was written to it: the next one is taken, in the end
+// a new one.
+func stale(err error) bool {
+	up, ok := err.(*upstream.Error)
+	return ok && up.Stale
+}
+
+// use makes the round trip on a connection, and keeps or closes it.
+func (p *Proxy) use(ex *Exchange, lease *upstream.Lease, conn *upstream.Conn) error {
 	ex.carry(conn.HTTP())
 	clean, err := p.roundTrip(ex, conn)
-	ex.leave()
+	ex.uncarry()
 	if clean && !conn.HTTP().Interrupted() { // an end may have been asked for when there was nothing left to end
 		lease.Reuse(conn)
 	} else {
 		lease.Discard(conn)
 	}
-	if err != nil {
-		return ex.missed(lease, err)
-	}
-	return nil
+	return err
 }
 
 // missed remembers where the request failed, and why, for the next attempt. A connection that had been idle proves
 // nothing against its backend, but its siblings are as old as it is.
 func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
+	if err == nil {
+		return nil
+	}
 	ex.last = ex.failure(err)
 	if ex.last.Fault == ByBackend {
 		lease.Backend.Endpoint.Stats.Failures.Add(1)
@@ -196,10 +212,11 @@ func (ex *Exchange) reusable(conn *upstream.Conn) bool {
 // send writes the request. A body that is all here goes with it in one write; another is pumped beside the wait for the
 // response, which may come early.
 func (p *Proxy) send(ex *Exchange, conn *upstream.Conn) error {
-	body, whole := ex.Client.WholeBody()
-	err := conn.Send(&ex.Request, body, p.timeouts.Write)
-	if err != nil || whole {
+	if body, whole := ex.Client.WholeBody(); whole {
 		ex.BytesIn = int64(len(body))
+		return conn.Send(&ex.Request, body, p.timeouts.Write)
+	}
+	if err := conn.Begin(&ex.Request, p.timeouts.Write); err != nil {
 		return err
 	}
 	if ex.Request.ExpectContinue {

@@ -89,19 +89,9 @@ func (e *Endpoint) Idle() int {
 	return len(e.idle)
 }
 
-// take returns an idle connection that is quiet, or nil. One that is not has been ended by the server, or holds bytes
-// that answer nothing we asked: it must never carry a request.
+// take returns the connection that was idle for the shortest time, or nil. Whether it is quiet is found when it is used:
+// one that is not has been ended by the server, or holds bytes that answer nothing we asked, and carries no request.
 func (e *Endpoint) take() *Conn {
-	for {
-		c := e.pop()
-		if c == nil || c.h1.Quiet() {
-			return c
-		}
-		c.close()
-	}
-}
-
-func (e *Endpoint) pop() *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := len(e.idle)

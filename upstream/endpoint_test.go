@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"io"
 	"net"
 	"path/filepath"
 	"testing"
@@ -100,6 +101,14 @@ func getHead() *message.Head {
 	return h
 }
 
+// answer reads a request head off a connection and writes an answer.
+func answer(peer net.Conn, text string) {
+	br := bufio.NewReader(peer)
+	for line, err := br.ReadString('\n'); err == nil && line != "\r\n"; line, err = br.ReadString('\n') {
+	}
+	io.WriteString(peer, text)
+}
+
 func TestRoundTripAndReuse(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
@@ -117,10 +126,7 @@ func TestRoundTripAndReuse(t *testing.T) {
 				if err := c.Send(getHead(), nil, time.Second); err != nil {
 					t.Fatal(err)
 				}
-				br := bufio.NewReader(peer)
-				for line, _ := br.ReadString('\n'); line != "\r\n"; line, _ = br.ReadString('\n') {
-				}
-				peer.Write([]byte("HTTP/1.1 204 No Content\r\n\r\n"))
+				go answer(peer, "HTTP/1.1 204 No Content\r\n\r\n")
 				var h message.Head
 				if err := c.Receive(&h, false, time.Second); err != nil || h.Status != 204 {
 					t.Fatalf("%d, %v", h.Status, err)
@@ -231,14 +237,24 @@ func TestUnquietConnectionsAreNeverUsed(t *testing.T) {
 			l.Reuse(old)
 			misbehave(peer)
 			waitFor(t, "it shows", func() bool { return !old.h1.Quiet() })
-			c := connect(t, l)
-			if c == old || !c.Fresh() {
-				t.Errorf("%s over %s: it was used again", reason, network)
+			for body, begin := range map[string]func(*Conn) error{"all of it": sendWhole, "to come": beginOnly} {
+				err := begin(connect(t, l))
+				if up, ok := err.(*Error); !ok || !up.Stale || up.Sent {
+					t.Errorf("%s over %s, a body %s: it was used again: %+v", reason, network, body, err)
+				}
+				l.Reuse(old)
 			}
-			l.Discard(c)
+			l.Discard(connect(t, l))
 		}
 	}
 }
+
+func sendWhole(c *Conn) error {
+	c.Send(getHead(), nil, time.Second)
+	return c.Receive(&message.Head{}, false, time.Second)
+}
+
+func beginOnly(c *Conn) error { return c.Begin(getHead(), time.Second) }
 
 func resetOnClose(nc net.Conn) {
 	if tcp, ok := nc.(*net.TCPConn); ok {

@@ -18,6 +18,7 @@ type Conn struct {
 	endpoint *Endpoint
 	h1       *http1.Conn
 	fresh    bool // no request was carried before this one
+	asks     bool // a whole request waits to be written together with the wait for its answer
 	since    time.Time
 }
 
@@ -47,6 +48,7 @@ const (
 type Error struct {
 	Phase   Phase
 	Sent    bool // at least one byte of the request was given to the kernel
+	Stale   bool // a kept connection that had been ended: it proves nothing, and another one is to be taken
 	Fresh   bool // on a connection that had carried no request before
 	Timeout bool
 	Err     error
@@ -81,6 +83,7 @@ func (c *Conn) fail(phase Phase, err error) *Error {
 	var timeout net.Error
 	return &Error{
 		Phase: phase, Sent: phase > Sending || c.h1.Wrote(), Fresh: c.fresh, Err: err,
+		Stale:   err == http1.ErrStale && !c.fresh,
 		Timeout: errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout(),
 	}
 }
@@ -102,14 +105,14 @@ func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
 	return c, nil
 }
 
-// Send writes a request head with as much of its body as is at hand, in one write where it fits.
-func (c *Conn) Send(h *message.Head, body []byte, within time.Duration) error {
+// Begin writes a request head whose body follows by WriteBody.
+func (c *Conn) Begin(h *message.Head, within time.Duration) error {
+	if !c.h1.Quiet() {
+		return c.fail(Sending, http1.ErrStale)
+	}
 	c.h1.BeginMessage()
 	c.h1.ArmWrite(within)
 	err := c.h1.WriteRequest(h)
-	if err == nil {
-		err = c.h1.WriteBody(body)
-	}
 	if err == nil {
 		err = c.h1.Flush()
 	}
@@ -119,8 +122,43 @@ func (c *Conn) Send(h *message.Head, body []byte, within time.Duration) error {
 	return nil
 }
 
+// Send makes a request with all of its body ready. It is written by the first Receive, in one visit to the poller with
+// the wait for the answer; body must stay as it is until then.
+func (c *Conn) Send(h *message.Head, body []byte, within time.Duration) error {
+	c.h1.BeginMessage()
+	c.h1.ArmWrite(within)
+	err := c.h1.WriteRequest(h)
+	if err == nil {
+		err = c.h1.WriteWhole(body)
+	}
+	if err != nil {
+		return c.fail(Sending, err)
+	}
+	c.asks = true
+	return nil
+}
+
+// ask writes what Send made ready, and waits for the answer.
+func (c *Conn) ask(within time.Duration) error {
+	c.asks = false
+	c.h1.ArmRead(within)
+	err := c.h1.Ask()
+	switch {
+	case err == nil:
+		return nil
+	case c.h1.Asked():
+		return c.fail(Waiting, err)
+	}
+	return c.fail(Sending, err)
+}
+
 // Receive reads the next response head, interim ones included.
 func (c *Conn) Receive(h *message.Head, toHEAD bool, within time.Duration) error {
+	if c.asks {
+		if err := c.ask(within); err != nil {
+			return err
+		}
+	}
 	err := c.h1.ReadResponse(h, toHEAD, http1.Waits{First: within, Head: within})
 	if err == nil {
 		return nil
