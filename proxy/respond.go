@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/drain"
+	"sluice/http1"
 	"sluice/message"
 	"sluice/upstream"
 )
@@ -99,6 +100,38 @@ func (p *Proxy) passBody(ex *Exchange, conn *upstream.Conn, wait time.Duration, 
 		if events.follow(b); ex.cut.Load() && events.between() {
 			return nil
 		}
+		if err := p.passInKernel(ex, conn, wait); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// passInKernel passes the rest of a large body from socket to socket, where that can be.
+func (p *Proxy) passInKernel(ex *Exchange, conn *upstream.Conn, wait time.Duration) error {
+	from, to := conn.HTTP(), ex.Client.Tunnel()
+	if to == nil || from.BodyBuffered() {
+		return nil
+	}
+	pipe := http1.NewPipe(from, to)
+	if pipe == nil {
+		return nil
+	}
+	defer pipe.Close()
+	if ex.Client.Flush() != nil {
+		return errGone
+	}
+	for !from.BodyDone() {
+		from.ArmRead(wait)
+		n, err := pipe.Fill()
+		if err != nil {
+			return conn.ReadFailed(err)
+		}
+		to.ArmWrite(p.timeouts.Write)
+		if pipe.Send() != nil {
+			return errGone
+		}
+		ex.BytesOut += int64(n)
 	}
 	return nil
 }

@@ -1,0 +1,111 @@
+package http1
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"sluice/message"
+)
+
+// piped is a response of n bytes on its way from one socket to another: what the sender writes behind its head, and what
+// the receiver reads.
+type piped struct {
+	from, to *Conn
+	sender   net.Conn
+	receiver net.Conn
+}
+
+func newPiped(t testing.TB, network string, framing string) piped {
+	t.Helper()
+	var p piped
+	a, b := dialed(t, network)
+	c, d := dialed(t, network)
+	p.from, p.sender = NewConn(a, &DefaultLimits), b
+	p.to, p.receiver = NewConn(c, &DefaultLimits), d
+	io.WriteString(p.sender, "HTTP/1.1 200 OK\r\n"+framing+"\r\n\r\n")
+	if err := p.from.ReadResponse(new(message.Head), false, patience10); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+var patience10 = Waits{First: 10 * time.Second, Head: 10 * time.Second}
+
+// move carries the body to its end or to what ends it.
+func (p piped) move() (fillErr, sendErr error) {
+	pipe := NewPipe(p.from, p.to)
+	if pipe == nil {
+		return errors.New("no pipe"), nil
+	}
+	defer pipe.Close()
+	for !p.from.BodyDone() {
+		if _, err := pipe.Fill(); err != nil {
+			return err, nil
+		}
+		if err := pipe.Send(); err != nil {
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+func TestPipeCarriesEachByte(t *testing.T) {
+	body := make([]byte, 3<<20+17)
+	for i := range body {
+		body[i] = byte(rand.Uint32())
+	}
+	for _, network := range []string{"tcp", "unix"} {
+		for range 3 { // the pipe is used again
+			p := newPiped(t, network, "Content-Length: 3145745")
+			go p.sender.Write(append(body, "next"...))
+			got := make(chan []byte)
+			go func() {
+				b := make([]byte, len(body))
+				io.ReadFull(p.receiver, b)
+				got <- b
+			}()
+			if err, sendErr := p.move(); err != nil || sendErr != nil {
+				t.Fatal(network, err, sendErr)
+			}
+			if !bytes.Equal(<-got, body) {
+				t.Errorf("%s: other bytes came out", network)
+			}
+			if p.from.Quiet() {
+				t.Errorf("%s: what stands behind the body was taken with it", network)
+			}
+		}
+	}
+}
+
+func TestPipeThatBreaks(t *testing.T) {
+	p := newPiped(t, "tcp", "Content-Length: 1000000")
+	go func() { p.sender.Write(make([]byte, 400_000)); p.sender.Close() }()
+	go io.Copy(io.Discard, p.receiver)
+	if err, _ := p.move(); !errors.Is(err, ErrTruncated) {
+		t.Errorf("the sender ended early: %v", err)
+	}
+	p = newPiped(t, "tcp", "Content-Length: 100000000")
+	go p.sender.Write(make([]byte, 50_000_000))
+	reset(p.receiver)
+	if err, sendErr := p.move(); err != nil || sendErr == nil {
+		t.Errorf("the receiver is gone: %v, %v", err, sendErr)
+	}
+	p = newPiped(t, "tcp", "Content-Length: 1000000")
+	p.from.Interrupt()
+	if err, _ := p.move(); err == nil {
+		t.Error("an interrupted wait went on")
+	}
+}
+
+func TestNoPipeWhereCopyingIsTheWay(t *testing.T) {
+	for _, framing := range []string{"Content-Length: 1000", "Transfer-Encoding: chunked", "X: y"} {
+		if p := newPiped(t, "tcp", framing); NewPipe(p.from, p.to) != nil {
+			t.Errorf("a pipe for %s", framing)
+		}
+	}
+}
