@@ -28,13 +28,13 @@ func newPiped(t testing.TB, network string, framing string) piped {
 	p.from, p.sender = NewConn(a, &DefaultLimits), b
 	p.to, p.receiver = NewConn(c, &DefaultLimits), d
 	io.WriteString(p.sender, "HTTP/1.1 200 OK\r\n"+framing+"\r\n\r\n")
-	if err := p.from.ReadResponse(new(message.Head), false, patience10); err != nil {
+	if err := p.from.ReadResponse(new(message.Head), false, tenSeconds); err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-var patience10 = Waits{First: 10 * time.Second, Head: 10 * time.Second}
+var tenSeconds = Waits{First: 10 * time.Second, Head: 10 * time.Second}
 
 // move carries the body to its end or to what ends it.
 func (p piped) move() (fillErr, sendErr error) {
@@ -84,13 +84,15 @@ func TestPipeCarriesEachByte(t *testing.T) {
 
 func TestPipeThatBreaks(t *testing.T) {
 	p := newPiped(t, "tcp", "Content-Length: 1000000")
-	go func() { p.sender.Write(make([]byte, 400_000)); p.sender.Close() }()
-	go io.Copy(io.Discard, p.receiver)
+	sender, receiver := p.sender, p.receiver
+	go func() { sender.Write(make([]byte, 400_000)); sender.Close() }()
+	go io.Copy(io.Discard, receiver)
 	if err, _ := p.move(); !errors.Is(err, ErrTruncated) {
 		t.Errorf("the sender ended early: %v", err)
 	}
 	p = newPiped(t, "tcp", "Content-Length: 100000000")
-	go p.sender.Write(make([]byte, 50_000_000))
+	long := p.sender
+	go long.Write(make([]byte, 50_000_000))
 	reset(p.receiver)
 	if err, sendErr := p.move(); err != nil || sendErr == nil {
 		t.Errorf("the receiver is gone: %v, %v", err, sendErr)
