@@ -66,6 +66,7 @@ type Limits struct {
 	TargetBytes      int // bytes of a request target
 	TrailerBytes     int // bytes of a trailer section
 	InterimResponses int // 1xx responses passed on before the final one
+	IntakeBytes      int // memory for bodies that are taken in before a backend is claimed, of the process
 	Connections      int // client connections of the process; 0: half of what the limit on open files allows
 }
 

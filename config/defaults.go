@@ -22,7 +22,10 @@ const (
 // The limit on a head is the largest buffer of the engine. The others are far above what browsers and common servers
 // send, and low enough that a connection cannot hold much.
 func defaultLimits() Limits {
-	return Limits{HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10}
+	return Limits{
+		HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10,
+		IntakeBytes: 64 << 20, // a thousand slow bodies in full; more are rather an attack, and do not fill a small machine
+	}
 }
 
 func defaultTimeouts() Timeouts {

@@ -34,7 +34,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"listen": c.Listen[0].Scheme + "://" + c.Listen[0].Address, "access_log": c.AccessLog, "tls.acme.ca": c.TLS.ACME.CA,
 		"limits.head_bytes": showSize(c.Limits.HeadBytes), "limits.fields": fmt.Sprint(c.Limits.Fields),
 		"limits.target_bytes": showSize(c.Limits.TargetBytes), "limits.trailer_bytes": showSize(c.Limits.TrailerBytes),
-		"limits.interim_responses": fmt.Sprint(c.Limits.InterimResponses), "limits.connections": fmt.Sprint(c.Limits.Connections),
+		"limits.interim_responses": fmt.Sprint(c.Limits.InterimResponses), "limits.intake_bytes": showSize(c.Limits.IntakeBytes), "limits.connections": fmt.Sprint(c.Limits.Connections),
 		"timeouts.connect": seconds(c.Timeouts.Connect), "timeouts.head": seconds(c.Timeouts.Head),
 		"timeouts.idle": seconds(c.Timeouts.Idle), "timeouts.body": seconds(c.Timeouts.Body),
 		"timeouts.response": seconds(c.Timeouts.Response), "timeouts.backend_idle": seconds(c.Timeouts.BackendIdle),

@@ -54,7 +54,7 @@ func TestFourLines(t *testing.T) {
 	equal(t, "access log", c.AccessLog, "stdout")
 	equal(t, "no tls", c.TLS, TLS{})
 	equal(t, "nobody is trusted", len(c.Trusted), 0)
-	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 10, 0})
+	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 10, 64 << 20, 0})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
 		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second,
 		Response: 60 * time.Second, BackendIdle: 60 * time.Second, Write: 60 * time.Second, TLSHandshake: 10 * time.Second,
@@ -81,7 +81,7 @@ trusted: [10.0.0.0/8, "::1"]
 tls:
   acme: {email: ops@example.com}
   certificates: [{cert: a.pem, key: a.key}]
-limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, trailer_bytes: 0B, interim_responses: 3, connections: 5000}
+limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, trailer_bytes: 0B, interim_responses: 3, intake_bytes: 1MiB, connections: 5000}
 timeouts: {connect: 1s, head: 2s, idle: 3s, body: 4s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms}
 shutdown: {grace: 0s, timeout: 1m}
 services:
@@ -109,7 +109,7 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "trusted", c.Trusted, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	equal(t, "certificates", c.TLS.Certificates, []Certificate{{"a.pem", "a.key"}})
 	equal(t, "acme", *c.TLS.ACME, ACME{"ops@example.com", defaultCA, "/var/lib/sluice/certificates"})
-	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 0, 3, 5000})
+	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 0, 3, 1 << 20, 5000})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
 		time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
 		90 * time.Minute, 500 * time.Millisecond,

@@ -159,6 +159,7 @@ func (v value) limits(l *Limits) {
 		"target_bytes":      func(v value) { target = &v; v.size(&l.TargetBytes, 256, 64<<10) },
 		"trailer_bytes":     sizeField(&l.TrailerBytes, 0, 64<<10),
 		"interim_responses": wholeField(&l.InterimResponses, 0, 1000),
+		"intake_bytes":      sizeField(&l.IntakeBytes, 0, 1<<40),
 		"connections":       wholeField(&l.Connections, 0, 10_000_000),
 	})
 	if l.TargetBytes <= l.HeadBytes {

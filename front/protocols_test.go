@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -161,4 +162,15 @@ func selfSigned(t *testing.T) (*tls.Config, *x509.CertPool) {
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		NextProtos:   []string{"h2", "http/1.1"},
 	}, roots
+}
+
+// dyingBackend reads whatever comes and hangs up on it.
+func dyingBackend(t *testing.T) *upstream.Backend {
+	t.Helper()
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(origin.Close)
+	return backendAt(origin.Listener.Addr().String())
 }

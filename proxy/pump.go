@@ -35,6 +35,7 @@ func (u *pump) start(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 	conn.HTTP().ForgetReads() // the response may take as long as the body; bodySent starts its time
 	u.err.Store(nil)
 	u.running, u.read = true, true
+	u.whole.Store(ex.Client.BodyDone())
 	go u.run(p, ex, conn)
 }
 
@@ -57,6 +58,10 @@ func (u *pump) run(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 	to := conn.HTTP()
 	to.ArmWrite(p.timeouts.Write)
+	if err := to.WriteBody(ex.intake.bytes()); err != nil {
+		return err
+	}
+	ex.BytesIn = int64(ex.intake.n)
 	for !ex.Client.BodyDone() {
 		if !ex.Client.BodyBuffered() {
 			if err := to.Flush(); err != nil {
