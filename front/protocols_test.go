@@ -44,6 +44,7 @@ type setup struct {
 	front   *Server
 	proxy   *proxy.Proxy
 	backend *upstream.Backend
+	most    int64 // bytes of a body
 	roots   *x509.CertPool
 }
 
@@ -88,7 +89,7 @@ func backendAt(address string) *upstream.Backend {
 func (s *setup) route(backends ...*upstream.Backend) {
 	s.t.Helper()
 	snapshot, err := proxy.NewSnapshot(1, []*proxy.Service{{
-		Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, backends),
+		Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, backends), Most: s.most,
 	}})
 	if err != nil {
 		s.t.Fatal(err)

@@ -78,6 +78,7 @@ type Exchange struct {
 	last     *Error // why the attempt before failed
 	begun    bool   // a final response head was given to the client
 	broken   bool   // the response had begun, and was left incomplete
+	inflow   inflow
 	intake   intake
 	pump     pump
 
@@ -108,7 +109,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last = nil
 	ex.tried.Reset()
-	ex.intake = intake{}
+	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.pump.reset()
 	ex.id.next()
 	ex.class.Store(uint32(drain.Request))

@@ -90,12 +90,10 @@ func (p *Proxy) invite(ex *Exchange) error {
 // fill reads until the body is whole or there is no more room for it.
 func (p *Proxy) fill(in *intake, ex *Exchange) error {
 	for in.used = true; !ex.Client.BodyDone() && p.room(in); {
-		if !ex.Client.BodyBuffered() {
-			ex.Client.ArmRead(p.timeouts.Body)
-		}
+		began := p.await(ex)
 		n, err := ex.Client.ReadBody(in.buf.b[in.n:])
 		in.n += n
-		if err != nil && err != io.EOF {
+		if err := p.came(ex, n, began, err); err != nil && err != io.EOF {
 			return err
 		}
 	}

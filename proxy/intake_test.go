@@ -148,6 +148,7 @@ func TestTrailersStayBehindAHeldBody(t *testing.T) {
 func TestFullIntakeClaimsEarly(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	w.proxy.Intake = 8 << 10
+	w.route(2)
 	c := w.ask(post, long, enough[:8<<10+100])
 	b := w.origins[0].conn()
 	b.head()
@@ -190,6 +191,7 @@ func TestIntakeGrowsWithWhatCame(t *testing.T) {
 		p := New(Timeouts{}, nil)
 		body := []byte(strings.Repeat("0123456789", test.bytes/10+1)[:test.bytes])
 		ex := NewExchange(&drip{here: bytes.NewReader(body)}, &Peer{})
+		ex.Service = &Service{}
 		ex.Request.Framing = message.Framing{Kind: message.Length, Length: 1 << 20}
 		p.fill(&ex.intake, ex)
 		in := &ex.intake

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/drain"
+	"sluice/http1"
 	"sluice/upstream"
 )
 
@@ -63,19 +64,12 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 	}
 	ex.BytesIn = int64(ex.intake.n)
 	for !ex.Client.BodyDone() {
-		if !ex.Client.BodyBuffered() {
-			if err := to.Flush(); err != nil {
-				return err
-			}
-			ex.Client.ArmRead(p.timeouts.Body)
-		}
-		b, err := ex.Client.Next()
+		b, err := u.next(p, ex, to)
 		if err == io.EOF {
 			u.whole.Store(true)
 			break
 		}
 		if err != nil {
-			u.err.Store(&err)
 			return err
 		}
 		u.whole.Store(ex.Client.BodyDone())
@@ -89,6 +83,23 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	return to.Flush()
+}
+
+// next reads on. Before a wait it sends what it has.
+func (u *pump) next(p *Proxy, ex *Exchange, to *http1.Conn) ([]byte, error) {
+	if !ex.Client.BodyBuffered() {
+		if err := to.Flush(); err != nil {
+			return nil, err
+		}
+	}
+	began := p.await(ex)
+	b, err := ex.Client.Next()
+	err = p.came(ex, len(b), began, err)
+	if err != nil && err != io.EOF {
+		failure := err
+		u.err.Store(&failure)
+	}
+	return b, err
 }
 
 // lastWrite is how long the last piece of a body may still take to write once the backend has answered.

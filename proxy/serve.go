@@ -34,6 +34,7 @@ type Proxy struct {
 	Ledger   Ledger
 	Interim  int   // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
 	Intake   int64 // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
+	Pace     Pace  // what request bodies must keep. Set before Serve
 	held     atomic.Int64
 	timeouts Timeouts
 	observer Observer // nil: nobody
@@ -129,12 +130,15 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	}
 }
 
-// route finds the service in the snapshot of the moment.
+// route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
 func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 	s := p.live.Load()
 	ex.Service = s.Route(ex.Request.Authority, ex.Request.Path())
-	if ex.Service == nil {
+	switch {
+	case ex.Service == nil:
 		return s, errNoRoute
+	case ex.Service.exceeds(ex.Request.Framing.Length):
+		return s, errBodyLarge
 	}
 	return s, nil
 }
