@@ -66,6 +66,9 @@ type Limits struct {
 	TargetBytes      int // bytes of a request target
 	TrailerBytes     int // bytes of a trailer section
 	InterimResponses int // 1xx responses passed on before the final one
+	BodyBytes        int // bytes of a request body, for services that say nothing else; 0: no limit
+	BodyRate         int // bytes that a request body brings in a second at least, see Timeouts.BodyGrace; 0: any
+	IntakeBytes      int // memory for bodies that are taken in before a backend is claimed, of the process
 	Connections      int // client connections of the process; 0: half of what the limit on open files allows
 }
 
@@ -75,6 +78,7 @@ type Timeouts struct {
 	Head         time.Duration // a whole request head, from its first byte
 	Idle         time.Duration // the next request on a client's connection
 	Body         time.Duration // the next bytes of a body, in either direction
+	BodyGrace    time.Duration // how long a request body may stay behind Limits.BodyRate
 	Response     time.Duration // a response head, from when the request was sent
 	BackendIdle  time.Duration // how long an unused connection to a backend is kept
 	Write        time.Duration // progress when writing to a client
@@ -96,6 +100,7 @@ type Service struct {
 	Live    string   // the pool that starts live
 	Pools   []Pool   // as ordered in the file; never empty
 	Balance string   // "least_requests" or "round_robin"
+	MaxBody int      // bytes of a request body; 0: no limit
 	Health  Health
 	Drain   Drain
 	Line    int // where the file has it; 0 without a file

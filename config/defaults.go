@@ -22,13 +22,17 @@ const (
 // The limit on a head is the largest buffer of the engine. The others are far above what browsers and common servers
 // send, and low enough that a connection cannot hold much.
 func defaultLimits() Limits {
-	return Limits{HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10}
+	return Limits{
+		BodyRate:  256, // a tenth of what the poorest mobile link carries
+		HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10,
+		IntakeBytes: 64 << 20, // a thousand slow bodies in full; more are rather an attack, and do not fill a small machine
+	}
 }
 
 func defaultTimeouts() Timeouts {
 	return Timeouts{
 		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: time.Minute,
-		Response: time.Minute, BackendIdle: time.Minute, Write: time.Minute, TLSHandshake: 10 * time.Second,
+		BodyGrace: 30 * time.Second, Response: time.Minute, BackendIdle: time.Minute, Write: time.Minute, TLSHandshake: 10 * time.Second,
 	}
 }
 

@@ -54,9 +54,9 @@ func TestFourLines(t *testing.T) {
 	equal(t, "access log", c.AccessLog, "stdout")
 	equal(t, "no tls", c.TLS, TLS{})
 	equal(t, "nobody is trusted", len(c.Trusted), 0)
-	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 10, 0})
+	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 10, 0, 256, 64 << 20, 0})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
-		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second,
+		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second, BodyGrace: 30 * time.Second,
 		Response: 60 * time.Second, BackendIdle: 60 * time.Second, Write: 60 * time.Second, TLSHandshake: 10 * time.Second,
 	})
 	equal(t, "shutdown", c.Shutdown, Shutdown{2 * time.Second, 30 * time.Second})
@@ -81,8 +81,8 @@ trusted: [10.0.0.0/8, "::1"]
 tls:
   acme: {email: ops@example.com}
   certificates: [{cert: a.pem, key: a.key}]
-limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, trailer_bytes: 0B, interim_responses: 3, connections: 5000}
-timeouts: {connect: 1s, head: 2s, idle: 3s, body: 4s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms}
+limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, trailer_bytes: 0B, interim_responses: 3, body_bytes: 10MiB, body_rate: 1KiB, intake_bytes: 1MiB, connections: 5000}
+timeouts: {connect: 1s, head: 2s, idle: 3s, body: 4s, body_grace: 8s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms}
 shutdown: {grace: 0s, timeout: 1m}
 services:
   web:
@@ -97,6 +97,7 @@ services:
     drain: {timeout: 30s, stream: 10s, websocket: 10s}
   api:
     path: /api
+    max_body: 0B
     backends: [unix:///run/api.sock]
 `
 
@@ -109,9 +110,9 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "trusted", c.Trusted, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	equal(t, "certificates", c.TLS.Certificates, []Certificate{{"a.pem", "a.key"}})
 	equal(t, "acme", *c.TLS.ACME, ACME{"ops@example.com", defaultCA, "/var/lib/sluice/certificates"})
-	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 0, 3, 5000})
+	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 0, 3, 10 << 20, 1024, 1 << 20, 5000})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
-		time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
+		time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 8 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
 		90 * time.Minute, 500 * time.Millisecond,
 	})
 	equal(t, "shutdown", c.Shutdown, Shutdown{0, time.Minute})
@@ -123,6 +124,7 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "balance", web.Balance, "round_robin")
 	equal(t, "expect", web.Health.Expect, Expect{[]StatusRange{{200, 200}}, map[string]any{"status": "ok"}})
 	equal(t, "a socket", api.Pools[0].Backends, []Backend{{"unix:///run/api.sock", "unix", "/run/api.sock", 1, 0}})
+	equal(t, "the process's limit on bodies, and an own one", []int{web.MaxBody, api.MaxBody}, []int{10 << 20, 0})
 	equal(t, "line", api.Line, 23)
 	equal(t, "routes, in the order of trial", c.Routes(), []Route{
 		{"example.com", "/", "web", "green"}, {"*.example.com", "/", "web", "green"}, {"", "/api", "api", "default"},

@@ -84,6 +84,9 @@ func showSize(n int) string {
 	return "0B"
 }
 
+// largestBody only catches a slip, as longestWait does.
+const largestBody = 1 << 40
+
 // longestWait is the longest that may be asked for. It only catches a slip: 3600h was meant to be 3600s.
 const longestWait = 7 * 24 * time.Hour
 

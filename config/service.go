@@ -45,10 +45,14 @@ type reading struct {
 	limit           int // max_connections of the service
 }
 
+// unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
+const unsaid = -1
+
 var laterKeys = []string{"sticky", "hold", "when_down", "preview", "assets", "bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
+	s.MaxBody = unsaid
 	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields(), laterKeys...) {
 		s.whole(v)
 	}
@@ -63,6 +67,7 @@ func (s *reading) fields() fields {
 		"pools":           func(v value) { s.pools = &v },
 		"backends":        func(v value) { s.backends = &v },
 		"max_connections": func(v value) { v.whole(&s.limit, 0, maxConnections) },
+		"max_body":        sizeField(&s.MaxBody, 0, largestBody),
 		"balance":         func(v value) { v.balance(&s.Balance) },
 		"health":          func(v value) { v.health(&s.Health) },
 		"drain":           func(v value) { v.drain(&s.Drain) },

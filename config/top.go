@@ -72,6 +72,11 @@ func (in *input) whole(c *Config, file value) {
 	if in.secure != nil && !in.certificates {
 		in.secure.refuse("add tls: {certificates: [{cert: cert.pem, key: key.pem}]}", "an https listener has no certificates")
 	}
+	for i := range c.Services {
+		if s := &c.Services[i]; s.MaxBody == unsaid {
+			s.MaxBody = c.Limits.BodyBytes
+		}
+	}
 	in.environmentToken(c)
 	if in.admin != nil && c.Admin.Network == "tcp" && c.Admin.Token == "" && in.tokenFile == nil {
 		in.admin.refuse("add admin_token_file: /etc/sluice/token, set "+tokenVariable+", or use a unix socket",
@@ -159,6 +164,9 @@ func (v value) limits(l *Limits) {
 		"target_bytes":      func(v value) { target = &v; v.size(&l.TargetBytes, 256, 64<<10) },
 		"trailer_bytes":     sizeField(&l.TrailerBytes, 0, 64<<10),
 		"interim_responses": wholeField(&l.InterimResponses, 0, 1000),
+		"body_bytes":        sizeField(&l.BodyBytes, 0, largestBody),
+		"body_rate":         sizeField(&l.BodyRate, 0, 1<<30),
+		"intake_bytes":      sizeField(&l.IntakeBytes, 0, 1<<40),
 		"connections":       wholeField(&l.Connections, 0, 10_000_000),
 	})
 	if l.TargetBytes <= l.HeadBytes {
@@ -178,6 +186,7 @@ func (v value) timeouts(t *Timeouts) {
 		"head":          durationField(&t.Head, least, most),
 		"idle":          durationField(&t.Idle, least, most),
 		"body":          durationField(&t.Body, least, most),
+		"body_grace":    durationField(&t.BodyGrace, 0, most),
 		"response":      durationField(&t.Response, least, most),
 		"backend_idle":  durationField(&t.BackendIdle, least, most),
 		"write":         durationField(&t.Write, least, most),

@@ -98,6 +98,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Live:     upstream.NewPool(svc.Live, balance(svc.File.Balance), choice),
 		Drain:    policy(svc.File),
 		Retry:    retryAfter(svc.File.Health.Interval),
+		Most:     int64(svc.File.MaxBody),
 		Counters: bd.counter(svc.Name),
 	}
 	return one

@@ -152,24 +152,30 @@ func (st *stream) WholeBody() ([]byte, bool) { return nil, st.ended }
 // SkipBody does nothing: see WholeBody.
 func (st *stream) SkipBody() {}
 
-// Next reads the body. Its length is counted here too: a stream that ends early must not pass for a whole message.
+// Next reads the body through a buffer of the stream's own.
 func (st *stream) Next() ([]byte, error) {
-	if st.ended {
-		return nil, io.EOF
-	}
-	if st.buf == nil {
+	if st.buf == nil && !st.ended {
 		st.buf = make([]byte, 32<<10)
 	}
-	n, err := st.r.Body.Read(st.buf)
+	n, err := st.ReadBody(st.buf)
+	return st.buf[:n], err
+}
+
+// ReadBody reads the body. Its length is counted here too: a stream that ends early must not pass for a whole message.
+func (st *stream) ReadBody(p []byte) (int, error) {
+	if st.ended {
+		return 0, io.EOF
+	}
+	n, err := st.r.Body.Read(p)
 	st.read += int64(n)
 	switch {
 	case err == io.EOF && st.r.ContentLength >= 0 && st.read != st.r.ContentLength:
-		return nil, http1.ErrTruncated
+		return 0, http1.ErrTruncated
 	case err == io.EOF:
 		st.ended = true
-		return st.buf[:n], nil
+		return n, nil
 	}
-	return st.buf[:n], err
+	return n, err
 }
 
 // BodyDone reports whether the body came to its end.

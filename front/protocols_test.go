@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -43,6 +44,7 @@ type setup struct {
 	front   *Server
 	proxy   *proxy.Proxy
 	backend *upstream.Backend
+	most    int64 // bytes of a body
 	roots   *x509.CertPool
 }
 
@@ -87,7 +89,7 @@ func backendAt(address string) *upstream.Backend {
 func (s *setup) route(backends ...*upstream.Backend) {
 	s.t.Helper()
 	snapshot, err := proxy.NewSnapshot(1, []*proxy.Service{{
-		Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, backends),
+		Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, backends), Most: s.most,
 	}})
 	if err != nil {
 		s.t.Fatal(err)
@@ -161,4 +163,15 @@ func selfSigned(t *testing.T) (*tls.Config, *x509.CertPool) {
 		Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}},
 		NextProtos:   []string{"h2", "http/1.1"},
 	}, roots
+}
+
+// dyingBackend reads whatever comes and hangs up on it.
+func dyingBackend(t *testing.T) *upstream.Backend {
+	t.Helper()
+	origin := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(origin.Close)
+	return backendAt(origin.Listener.Addr().String())
 }

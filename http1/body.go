@@ -11,6 +11,7 @@ type bodyState struct {
 	kind     message.Kind
 	left     int64 // bytes to come: of the body, or of the chunk
 	large    bool  // worth a large buffer
+	sip      int   // how much may be taken at once; 0: all there is
 	done     bool
 	chunk    chunkPart
 	trailers []message.Field
@@ -131,7 +132,7 @@ func (c *Conn) moreBody() error {
 
 func (c *Conn) fillBody() error {
 	if c.in.buf != nil {
-		c.in.bodyRoom(c.body.large)
+		c.in.bodyRoom(c.body.large && c.body.sip == 0)
 	}
 	return c.fill()
 }
@@ -139,6 +140,9 @@ func (c *Conn) fillBody() error {
 // takeBody takes the unread bytes that belong to the body or the chunk.
 func (c *Conn) takeBody() []byte {
 	n := min(int64(c.in.unread()), c.body.left)
+	if c.body.sip > 0 {
+		n = min(n, int64(c.body.sip))
+	}
 	p := c.in.buf[c.in.r : c.in.r+int(n)]
 	c.in.r += int(n)
 	c.in.scan = c.in.r

@@ -73,6 +73,37 @@ func TestServingAllocatesNothing(t *testing.T) {
 	}
 }
 
+var (
+	upload     = []byte("PUT /index.html HTTP/1.1\r\nHost: example.com\r\nContent-Length: 5\r\n\r\n")
+	uploadBody = []byte("hello")
+)
+
+// late serves one request whose body comes behind its head.
+func (r *roundTrips) late(t testing.TB) {
+	r.client.Write(upload)
+	if err := r.ReadRequest(&r.ex.Request, http1.Waits{First: time.Minute, Head: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	r.ex.Reset(time.Now())
+	r.client.Write(uploadBody)
+	r.proxy.Serve(r.ex)
+	if r.ex.Err != nil || !r.ex.intake.used {
+		t.Fatal(r.ex.Err, r.ex.intake.used)
+	}
+	r.client.Read(r.buf)
+}
+
+// TestTakingInAllocatesNothing: the memory of a body that comes late is used again.
+func TestTakingInAllocatesNothing(t *testing.T) {
+	r := newRoundTrips(t)
+	for range 100 {
+		r.late(t)
+	}
+	if n := testing.AllocsPerRun(500, func() { r.late(t) }); n != 0 {
+		t.Errorf("%v allocations per request", n)
+	}
+}
+
 func BenchmarkServe(b *testing.B) {
 	r := newRoundTrips(b)
 	b.ReportAllocs()

@@ -88,10 +88,10 @@ func TestCutRequestIsAnswered(t *testing.T) {
 
 func TestCutUploadEnds(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Content-Length: 1000\r\n\r\nhalf")
+	c := w.ask(post, long, enough)
 	b := w.origins[0].conn()
 	b.head()
-	b.expect("half")
+	b.expect(enough)
 	rep := cutAll(w)
 	c.has("HTTP/1.1 503", "Connection: close")
 	if o := w.over(); rep.Classes[drain.Upload].Cut != 1 || o.Err != errCut {

@@ -54,6 +54,8 @@ var (
 	errCut       = &Error{Status: 503, Fault: ByOperator, What: "cut at the end of a drain"}
 	errUpgrade   = &Error{Status: 502, Fault: ByBackend, What: "the backend switched protocols unasked"}
 	errNominated = &Error{Status: 400, Fault: ByClient, What: "Connection names too many fields"}
+	errBodyLarge = &Error{Status: 413, Fault: ByClient, What: "the request body is larger than the service takes"}
+	errBodySlow  = &Error{Status: 408, Fault: ByClient, What: "the request body came too slowly"}
 	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
 )
 
@@ -80,8 +82,11 @@ func (ex *Exchange) failure(err error) *Error {
 
 // clientFailure is a request body that did not come to its end.
 func clientFailure(err error) *Error {
+	var own *Error
 	var malformed *http1.Error
 	switch {
+	case errors.As(err, &own):
+		return own
 	case errors.As(err, &malformed):
 		return &Error{Status: malformed.Status, Fault: ByClient, What: "malformed request body", Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):

@@ -18,8 +18,10 @@ type Client interface {
 	// WholeBody returns the request's body when all of it is here already; SkipBody then takes it off.
 	WholeBody() (body []byte, ok bool)
 	SkipBody()
-	// Next returns the next bytes of the body, good until the next call, and io.EOF at its clean end.
+	// Next returns the next bytes of the body, good until the next call, and io.EOF at its clean end. ReadBody reads them
+	// into memory of the caller's.
 	Next() ([]byte, error)
+	ReadBody([]byte) (int, error)
 	BodyDone() bool
 	BodyBuffered() bool
 	Trailers() []message.Field
@@ -76,6 +78,8 @@ type Exchange struct {
 	last     *Error // why the attempt before failed
 	begun    bool   // a final response head was given to the client
 	broken   bool   // the response had begun, and was left incomplete
+	inflow   inflow
+	intake   intake
 	pump     pump
 
 	class atomic.Uint32 // a drain.Class
@@ -105,6 +109,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last = nil
 	ex.tried.Reset()
+	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.pump.reset()
 	ex.id.next()
 	ex.class.Store(uint32(drain.Request))

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"sluice/drain"
+	"sluice/http1"
 	"sluice/upstream"
 )
 
@@ -35,6 +36,7 @@ func (u *pump) start(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 	conn.HTTP().ForgetReads() // the response may take as long as the body; bodySent starts its time
 	u.err.Store(nil)
 	u.running, u.read = true, true
+	u.whole.Store(ex.Client.BodyDone())
 	go u.run(p, ex, conn)
 }
 
@@ -57,20 +59,17 @@ func (u *pump) run(p *Proxy, ex *Exchange, conn *upstream.Conn) {
 func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 	to := conn.HTTP()
 	to.ArmWrite(p.timeouts.Write)
+	if err := to.WriteBody(ex.intake.bytes()); err != nil {
+		return err
+	}
+	ex.BytesIn = int64(ex.intake.n)
 	for !ex.Client.BodyDone() {
-		if !ex.Client.BodyBuffered() {
-			if err := to.Flush(); err != nil {
-				return err
-			}
-			ex.Client.ArmRead(p.timeouts.Body)
-		}
-		b, err := ex.Client.Next()
+		b, err := u.next(p, ex, to)
 		if err == io.EOF {
 			u.whole.Store(true)
 			break
 		}
 		if err != nil {
-			u.err.Store(&err)
 			return err
 		}
 		u.whole.Store(ex.Client.BodyDone())
@@ -84,6 +83,23 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	return to.Flush()
+}
+
+// next reads on. Before a wait it sends what it has.
+func (u *pump) next(p *Proxy, ex *Exchange, to *http1.Conn) ([]byte, error) {
+	if !ex.Client.BodyBuffered() {
+		if err := to.Flush(); err != nil {
+			return nil, err
+		}
+	}
+	began := p.await(ex)
+	b, err := ex.Client.Next()
+	err = p.came(ex, len(b), began, err)
+	if err != nil && err != io.EOF {
+		failure := err
+		u.err.Store(&failure)
+	}
+	return b, err
 }
 
 // lastWrite is how long the last piece of a body may still take to write once the backend has answered.

@@ -74,7 +74,7 @@ func TestRefusalOnAQuietConnection(t *testing.T) {
 func TestRefusedUploadEndsTheConnection(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	w.origins[0].l.Close()
-	c := w.ask(post, "Content-Length: 100\r\n\r\nhalf")
+	c := w.ask(post, long, enough)
 	c.has("HTTP/1.1 502", "Connection: close")
 	c.closeWrite()
 	whole := w.ask(post, "Content-Length: 4\r\n\r\nbody")

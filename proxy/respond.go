@@ -24,6 +24,9 @@ func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	ex.begun = true
+	if !ex.pump.running {
+		p.release(&ex.intake)
+	}
 	ex.Close = ex.Close || ex.pump.early()
 	wait, events := p.classify(ex)
 	if err := ex.Client.WriteResponse(h); err != nil {

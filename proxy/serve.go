@@ -32,7 +32,10 @@ type Observer interface {
 // Proxy serves exchanges by the snapshot of the moment.
 type Proxy struct {
 	Ledger   Ledger
-	Interim  int // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
+	Interim  int   // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
+	Intake   int64 // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
+	Pace     Pace  // what request bodies must keep. Set before Serve
+	held     atomic.Int64
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte
@@ -41,7 +44,7 @@ type Proxy struct {
 
 // New returns a proxy that knows no service yet.
 func New(timeouts Timeouts, observer Observer) *Proxy {
-	p := &Proxy{Interim: defaultInterim, timeouts: timeouts, observer: observer}
+	p := &Proxy{Interim: defaultInterim, Intake: defaultIntake, timeouts: timeouts, observer: observer}
 	id := rand.Uint32()
 	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
 	p.live.Store(&Snapshot{any: &paths{}})
@@ -59,6 +62,7 @@ func (p *Proxy) Serve(ex *Exchange) {
 	if err := p.serve(ex); err != nil {
 		ex.fail(err)
 	}
+	p.release(&ex.intake)
 	took := time.Since(ex.Began)
 	if ex.Service != nil {
 		ex.Service.add(ex, took)
@@ -78,6 +82,9 @@ func (p *Proxy) Reject(ex *Exchange, err *Error) {
 
 func (p *Proxy) serve(ex *Exchange) *Error {
 	if err := p.prepare(ex); err != nil {
+		return err
+	}
+	if err := p.takeIn(ex); err != nil {
 		return err
 	}
 	for {
@@ -103,10 +110,9 @@ const maxAttempts = 4
 // newer snapshot: the request goes by that one.
 func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	for {
-		s := p.live.Load()
-		ex.Service = s.Route(ex.Request.Authority, ex.Request.Path())
-		if ex.Service == nil {
-			return upstream.Lease{}, errNoRoute
+		s, refusal := p.route(ex)
+		if refusal != nil {
+			return upstream.Lease{}, refusal
 		}
 		lease, err := ex.Service.Live.Claim(&ex.tried)
 		switch {
@@ -122,6 +128,19 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 		}
 		return upstream.Lease{}, errNoBackend
 	}
+}
+
+// route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
+func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
+	s := p.live.Load()
+	ex.Service = s.Route(ex.Request.Authority, ex.Request.Path())
+	switch {
+	case ex.Service == nil:
+		return s, errNoRoute
+	case ex.Service.exceeds(ex.Request.Framing.Length):
+		return s, errBodyLarge
+	}
+	return s, nil
 }
 
 // attempt sends the request to the leased backend and the response to the client.
@@ -181,7 +200,7 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 // roundTrip sends the request, and passes on the response. clean reports that the connection may carry another request.
 func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err error) {
 	began := ex.Began
-	if ex.Retries > 0 {
+	if ex.Retries > 0 || ex.intake.used {
 		began = time.Now()
 	}
 	if err := p.send(ex, conn); err != nil {
@@ -212,31 +231,16 @@ func (ex *Exchange) reusable(conn *upstream.Conn) bool {
 // send writes the request. A body that is all here goes with it in one write; another is pumped beside the wait for the
 // response, which may come early.
 func (p *Proxy) send(ex *Exchange, conn *upstream.Conn) error {
-	if body, whole := ex.Client.WholeBody(); whole {
+	if body, whole := ex.bodyHere(); whole {
 		ex.BytesIn = int64(len(body))
 		return conn.Send(&ex.Request, body, p.timeouts.Write)
 	}
+	ex.setClass(drain.Upload)
 	if err := conn.Begin(&ex.Request, p.timeouts.Write); err != nil {
 		return err
 	}
-	if ex.Request.ExpectContinue {
-		ex.Client.ArmWrite(p.timeouts.Write)
-		if err := ex.sayContinue(); err != nil {
-			return errGone
-		}
-	}
-	ex.setClass(drain.Upload)
 	ex.pump.start(p, ex, conn)
 	return nil
-}
-
-// sayContinue invites the body (RFC 9110 §10.1.1). The backend is not asked: it is sent a plain request.
-func (ex *Exchange) sayContinue() error {
-	ex.Request.ExpectContinue = false
-	if err := ex.Client.WriteResponse(&message.Head{Status: 100, Reason: reason(100)}); err != nil {
-		return err
-	}
-	return ex.Client.Flush()
 }
 
 // defaultInterim is more than any server has a use for, and few enough to end an endless row of them.

@@ -29,8 +29,12 @@ type Service struct {
 	Live  *upstream.Pool
 	Drain drain.Policy  // how long what is cut by Sluice's own exit may take
 	Retry time.Duration // what Retry-After says when no backend is ready
+	Most  int64         // bytes of a request body; 0 is no limit
 	*Counters
 }
+
+// exceeds reports a body of more bytes than the service takes.
+func (s *Service) exceeds(bytes int64) bool { return s.Most > 0 && bytes > s.Most }
 
 // paths are the services of one host, longest path first.
 type paths []*Service

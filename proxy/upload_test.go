@@ -9,14 +9,26 @@ import (
 	"sluice/drain"
 )
 
-const post = "POST /up HTTP/1.1\r\nHost: x\r\n"
+const (
+	post = "POST /up HTTP/1.1\r\nHost: x\r\n"
+	long = "Content-Length: 100000\r\n\r\n"
+)
+
+// enough of a long body to claim a backend for it, and the rest of it.
+var (
+	enough = strings.Repeat("x", 64<<10)
+	rest   = strings.Repeat("y", 100000-64<<10)
+	chunk  = "10000\r\n" + enough + "\r\n"
+)
 
 func TestBodiesArriveWhole(t *testing.T) {
 	tests := []struct{ reason, head, body, line, arrives string }{
 		{"with the head", "Content-Length: 5\r\n\r\n", "hello", "Content-Length: 5", "hello"},
 		{"of no bytes", "Content-Length: 0\r\n\r\n", "", "Content-Length: 0", ""},
 		{"long", "Content-Length: 200000\r\n\r\n", strings.Repeat("x", 200000), "Content-Length: 200000", strings.Repeat("x", 200000)},
-		{"chunked", "Transfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "Transfer-Encoding: chunked", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"},
+		{"chunked", "Transfer-Encoding: chunked\r\n\r\n", "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", "Content-Length: 5", "abcde"},
+		{"of no chunks", "Transfer-Encoding: chunked\r\n\r\n", last, "Content-Length: 0", ""},
+		{"in long chunks", "Transfer-Encoding: chunked\r\n\r\n", chunk + "1\r\nz\r\n" + last, "Transfer-Encoding: chunked", chunk + "1\r\nz\r\n" + last},
 		{"with trailers", "Transfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\n", "3\r\nabc\r\n0\r\nX-Sum: 1\r\nHost: evil\r\nAuthorization: x\r\n\r\n", "Trailer: X-Sum", "3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n"},
 	}
 	for _, test := range tests {
@@ -50,10 +62,10 @@ func TestBodiesArriveWhole(t *testing.T) {
 // ends, and the rest of the body goes nowhere.
 func TestEarlyAnswerReachesTheUploader(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Content-Length: 1000000\r\n\r\n", strings.Repeat("x", 1000))
+	c := w.ask(post, long, enough)
 	b := w.origins[0].conn()
 	b.head()
-	b.expect(strings.Repeat("x", 1000))
+	b.expect(enough)
 	b.send("HTTP/1.1 413 Content Too Large\r\nContent-Length: 8\r\n\r\ntoo much")
 	c.has("HTTP/1.1 413", "Connection: close")
 	c.expect("too much")
@@ -71,9 +83,10 @@ func TestEarlyAnswerReachesTheUploader(t *testing.T) {
 // TestAnswerBesideTheUpload: both bodies run at the same time, and both come to their end.
 func TestAnswerBesideTheUpload(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Transfer-Encoding: chunked\r\n\r\n")
+	c := w.ask(post, "Transfer-Encoding: chunked\r\n\r\n", chunk)
 	b := w.origins[0].conn()
 	b.head()
+	b.expect(chunk)
 	b.send(ok, "Transfer-Encoding: chunked\r\n\r\n")
 	c.has("HTTP/1.1 200")
 	for i := range 5 {
@@ -87,7 +100,7 @@ func TestAnswerBesideTheUpload(t *testing.T) {
 	b.expect(last)
 	b.send(last)
 	c.expect(last)
-	if o := w.over(); o.Err != nil || o.BytesIn != 5 || o.BytesOut != 5 {
+	if o := w.over(); o.Err != nil || o.BytesIn != 64<<10+5 || o.BytesOut != 5 {
 		t.Errorf("%+v", o)
 	}
 }
@@ -96,10 +109,10 @@ func TestAnswerBesideTheUpload(t *testing.T) {
 func TestBackendThatLeavesAnUpload(t *testing.T) {
 	for name, leave := range map[string]func(*peer){"closed": func(b *peer) { b.Close() }, "reset": (*peer).reset} {
 		w := newWorld(t, 2, generous)
-		c := w.ask(post, "Content-Length: 1000\r\n\r\n", strings.Repeat("x", 500))
+		c := w.ask(post, long, enough)
 		b := w.origins[0].conn()
 		b.head()
-		b.expect(strings.Repeat("x", 500))
+		b.expect(enough)
 		leave(b)
 		c.has("HTTP/1.1 502", "Connection: close")
 		if o := w.over(); o.Err.Fault != ByBackend || o.Retries != 0 {
@@ -111,10 +124,10 @@ func TestBackendThatLeavesAnUpload(t *testing.T) {
 
 func TestClientThatLeavesItsUpload(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Content-Length: 1000\r\n\r\n", "half")
+	c := w.ask(post, long, enough)
 	b := w.origins[0].conn()
 	b.head()
-	b.expect("half")
+	b.expect(enough)
 	c.Close()
 	if text, _ := b.rest(); text != "" {
 		t.Errorf("the backend got %q more", text)
@@ -126,10 +139,10 @@ func TestClientThatLeavesItsUpload(t *testing.T) {
 
 func TestMalformedUpload(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")
+	c := w.ask(post, "Transfer-Encoding: chunked\r\n\r\n", chunk)
 	b := w.origins[0].conn()
 	b.head()
-	b.expect("3\r\nabc\r\n")
+	b.expect(chunk)
 	c.send("zz\r\n")
 	c.has("HTTP/1.1 400", "Connection: close")
 	if text, _ := b.rest(); strings.Contains(text, last) {
@@ -139,10 +152,12 @@ func TestMalformedUpload(t *testing.T) {
 
 func TestUploadThatStopsIsA408(t *testing.T) {
 	w := newWorld(t, 1, Timeouts{Response: time.Second, Body: 80 * time.Millisecond, Write: time.Second})
-	c := w.ask(post, "Content-Length: 1000\r\n\r\n", "half")
-	c.has("HTTP/1.1 408", "Connection: close")
-	if o := w.over(); o.Err.Fault != ByClient {
-		t.Errorf("%+v", o)
+	for _, begun := range []string{"", "half", enough} {
+		c := w.ask(post, long, begun)
+		c.has("HTTP/1.1 408", "Connection: close")
+		if o := w.over(); o.Err.Fault != ByClient {
+			t.Errorf("%+v", o)
+		}
 	}
 }
 
@@ -152,11 +167,12 @@ func TestSlowUploadIsNoSlowAnswer(t *testing.T) {
 	c := w.dial()
 	var b *peer
 	for i := range 2 { // the second time the connection has a deadline of the first behind it
-		c.send(post, "Content-Length: 4\r\n\r\n")
+		c.send(post, "Content-Length: 65540\r\n\r\n", enough)
 		if i == 0 {
 			b = w.origins[0].conn()
 		}
 		b.head()
+		b.expect(enough)
 		for _, piece := range []string{"a", "b", "c", "d"} {
 			time.Sleep(70 * time.Millisecond)
 			c.send(piece)
@@ -165,8 +181,9 @@ func TestSlowUploadIsNoSlowAnswer(t *testing.T) {
 		b.send(ok0)
 		c.has("HTTP/1.1 200")
 	}
-	c.send(post, "Content-Length: 4\r\n\r\n")
+	c.send(post, "Content-Length: 65540\r\n\r\n", enough)
 	b.head()
+	b.expect(enough)
 	c.send("abcd")
 	b.expect("abcd")
 	began := time.Now()
@@ -180,11 +197,12 @@ func TestExpectContinue(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	c := w.ask(post, "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n")
 	c.has("HTTP/1.1 100 Continue")
+	w.origins[0].unused()
+	c.send("hello")
 	b := w.origins[0].conn()
 	if head := b.head(); strings.Contains(head, "Expect") {
 		t.Errorf("the backend was asked too\n%s", head)
 	}
-	c.send("hello")
 	b.expect("hello")
 	b.send(ok0)
 	c.has("HTTP/1.1 200")
@@ -202,9 +220,9 @@ func TestExpectContinue(t *testing.T) {
 func TestBackendThatStopsReadingStillAnswers(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	c := w.ask(post, "Content-Length: 50000000\r\n\r\n")
+	go c.Write(make([]byte, 20<<20))
 	b := w.origins[0].conn()
 	b.head()
-	go c.Write(make([]byte, 20<<20))
 	waitFor(t, "bytes are under way", func() bool { n, _ := b.br.Peek(1); return len(n) == 1 })
 	b.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
 	c.has("HTTP/1.1 403", "Connection: close")
@@ -216,15 +234,15 @@ func TestBackendThatStopsReadingStillAnswers(t *testing.T) {
 
 func TestUploadIsListedAsOne(t *testing.T) {
 	w := newWorld(t, 1, generous)
-	c := w.ask(post, "Content-Length: 5\r\n\r\nhe")
+	c := w.ask(post, long, enough)
 	b := w.origins[0].conn()
 	b.head()
-	b.expect("he")
+	b.expect(enough)
 	if items := w.inside(1); items[0].Class != drain.Upload {
 		t.Errorf("while the body comes: %s", items[0].Class)
 	}
-	c.send("llo")
-	b.expect("llo")
+	c.send(rest)
+	b.expect(rest)
 	waitFor(t, "it is an ordinary request", func() bool { return w.inside(1)[0].Class == drain.Request })
 	b.send(ok0)
 	c.head()
@@ -235,15 +253,15 @@ func TestUploadIsListedAsOne(t *testing.T) {
 func TestAnsweredUploadsKeepTheirConnection(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	c := w.dial()
-	c.send(post, "Content-Length: 20000\r\n\r\n", strings.Repeat("x", 10000))
+	c.send(post, long, enough)
 	b := w.origins[0].conn()
 	for range 200 {
 		b.head()
-		c.send(strings.Repeat("y", 10000))
-		b.expect(strings.Repeat("x", 10000) + strings.Repeat("y", 10000))
+		c.send(rest)
+		b.expect(enough + rest)
 		b.send(ok0)
 		c.has("HTTP/1.1 200")
-		c.send(post, "Content-Length: 20000\r\n\r\n", strings.Repeat("x", 10000))
+		c.send(post, long, enough)
 		<-w.done
 	}
 	w.origins[0].unused()

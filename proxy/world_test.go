@@ -210,6 +210,7 @@ type world struct {
 	origins   []*origin
 	peer      Peer
 	retry     time.Duration // of the service
+	most      int64         // of the service
 	done      chan outcome
 	exchanges chan *Exchange
 
@@ -246,7 +247,7 @@ func (w *world) route(generation uint64) {
 	for _, o := range w.origins {
 		list = append(list, o.Backend)
 	}
-	w.service = &Service{Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, list), Retry: w.retry}
+	w.service = &Service{Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, list), Retry: w.retry, Most: w.most}
 	s, err := NewSnapshot(generation, []*Service{w.service})
 	if err != nil {
 		w.t.Fatal(err)
