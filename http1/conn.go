@@ -15,10 +15,11 @@ type Limits struct {
 	Head     int // bytes of a start line and fields; at most 64 KiB, which is the largest buffer
 	Fields   int // field lines in a head
 	Target   int // bytes of a request target
+	Field    int // bytes of one field line; 0: as many as the head may have
 	Trailers int // bytes of a trailer section; one line of it is 32 KiB at most, whatever the limit
 }
 
-// DefaultLimits is what the configuration starts from.
+// DefaultLimits are for those who have none of their own.
 var DefaultLimits = Limits{Head: 64 << 10, Fields: 200, Target: 16 << 10, Trailers: 16 << 10}
 
 // Conn is one connection. While no message is being read or written it holds no buffer. One goroutine reads and one

@@ -27,6 +27,7 @@ var (
 	errConnect         = bad(405, "CONNECT is for forward proxies (RFC 9110 §9.3.6)")
 	errFieldLine       = bad(400, "malformed field line (RFC 9112 §5)")
 	errHeadLong        = bad(431, "head too large (RFC 6585 §5)")
+	errFieldLong       = bad(431, "field too large (RFC 6585 §5)")
 	errFieldCount      = bad(431, "too many fields (RFC 6585 §5)")
 	errHostMissing     = bad(400, "no Host (RFC 9112 §3.2)")
 	errHostTwice       = bad(400, "more than one Host (RFC 9112 §3.2)")

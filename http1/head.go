@@ -99,8 +99,11 @@ func (c *Conn) parseLine(h *message.Head, line []byte, start startLine) error {
 	if c.head.lines == 0 {
 		return start(h, line, c.limits)
 	}
-	if c.head.lines > c.limits.Fields {
+	switch most := c.limits.Field; {
+	case c.head.lines > c.limits.Fields:
 		return errFieldCount
+	case most > 0 && len(line) > most:
+		return errFieldLong
 	}
 	return appendField(&h.Fields, line)
 }
