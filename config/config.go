@@ -64,11 +64,13 @@ type Limits struct {
 	HeadBytes        int // bytes of a request line or status line with its fields
 	Fields           int // field lines in a head
 	TargetBytes      int // bytes of a request target
+	FieldBytes       int // bytes of one field line in a request head
 	TrailerBytes     int // bytes of a trailer section
 	InterimResponses int // 1xx responses passed on before the final one
 	BodyBytes        int // bytes of a request body, for services that say nothing else; 0: no limit
 	BodyRate         int // bytes that a request body brings in a second at least, see Timeouts.BodyGrace; 0: any
 	IntakeBytes      int // memory for bodies that are taken in before a backend is claimed, of the process
+	Requests         int // on one client connection; 0: no limit
 	Connections      int // client connections of the process; 0: half of what the limit on open files allows
 }
 
@@ -76,6 +78,7 @@ type Limits struct {
 type Timeouts struct {
 	Connect      time.Duration // a connection to a backend
 	Head         time.Duration // a whole request head, from its first byte
+	First        time.Duration // the first byte of a new connection
 	Idle         time.Duration // the next request on a client's connection
 	Body         time.Duration // the next bytes of a body, in either direction
 	BodyGrace    time.Duration // how long a request body may stay behind Limits.BodyRate
@@ -84,6 +87,7 @@ type Timeouts struct {
 	Write        time.Duration // progress when writing to a client
 	Tunnel       time.Duration // silence in both directions of an upgraded connection; 0: no limit
 	TLSHandshake time.Duration // a client's TLS handshake
+	Age          time.Duration // of a client's connection, give or take a tenth; 0: no limit
 }
 
 // Shutdown says how Sluice leaves.

@@ -24,15 +24,15 @@ const (
 func defaultLimits() Limits {
 	return Limits{
 		BodyRate:  256, // a tenth of what the poorest mobile link carries
-		HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10,
+		HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, FieldBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10,
 		IntakeBytes: 64 << 20, // a thousand slow bodies in full; more are rather an attack, and do not fill a small machine
 	}
 }
 
 func defaultTimeouts() Timeouts {
 	return Timeouts{
-		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: time.Minute,
-		BodyGrace: 30 * time.Second, Response: time.Minute, BackendIdle: time.Minute, Write: time.Minute, TLSHandshake: 10 * time.Second,
+		Connect: 2 * time.Second, Head: 10 * time.Second, First: 30 * time.Second, Idle: 75 * time.Second, Body: time.Minute,
+		BodyGrace: 30 * time.Second, Response: time.Minute, BackendIdle: time.Minute, Write: time.Minute, TLSHandshake: 10 * time.Second, Age: time.Hour,
 	}
 }
 

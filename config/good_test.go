@@ -54,10 +54,10 @@ func TestFourLines(t *testing.T) {
 	equal(t, "access log", c.AccessLog, "stdout")
 	equal(t, "no tls", c.TLS, TLS{})
 	equal(t, "nobody is trusted", len(c.Trusted), 0)
-	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 10, 0, 256, 64 << 20, 0})
+	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 16384, 10, 0, 256, 64 << 20, 0, 0})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
-		Connect: 2 * time.Second, Head: 10 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second, BodyGrace: 30 * time.Second,
-		Response: 60 * time.Second, BackendIdle: 60 * time.Second, Write: 60 * time.Second, TLSHandshake: 10 * time.Second,
+		Connect: 2 * time.Second, Head: 10 * time.Second, First: 30 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second, BodyGrace: 30 * time.Second,
+		Response: 60 * time.Second, BackendIdle: 60 * time.Second, Write: 60 * time.Second, TLSHandshake: 10 * time.Second, Age: time.Hour,
 	})
 	equal(t, "shutdown", c.Shutdown, Shutdown{2 * time.Second, 30 * time.Second})
 	equal(t, "services", c.Services, []Service{{
@@ -81,8 +81,8 @@ trusted: [10.0.0.0/8, "::1"]
 tls:
   acme: {email: ops@example.com}
   certificates: [{cert: a.pem, key: a.key}]
-limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, trailer_bytes: 0B, interim_responses: 3, body_bytes: 10MiB, body_rate: 1KiB, intake_bytes: 1MiB, connections: 5000}
-timeouts: {connect: 1s, head: 2s, idle: 3s, body: 4s, body_grace: 8s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms}
+limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, field_bytes: 4KiB, trailer_bytes: 0B, interim_responses: 3, body_bytes: 10MiB, body_rate: 1KiB, intake_bytes: 1MiB, requests: 1000, connections: 5000}
+timeouts: {connect: 1s, head: 2s, first: 9s, idle: 3s, body: 4s, body_grace: 8s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms, age: 0s}
 shutdown: {grace: 0s, timeout: 1m}
 services:
   web:
@@ -110,10 +110,10 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "trusted", c.Trusted, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	equal(t, "certificates", c.TLS.Certificates, []Certificate{{"a.pem", "a.key"}})
 	equal(t, "acme", *c.TLS.ACME, ACME{"ops@example.com", defaultCA, "/var/lib/sluice/certificates"})
-	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 0, 3, 10 << 20, 1024, 1 << 20, 5000})
+	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 4096, 0, 3, 10 << 20, 1024, 1 << 20, 1000, 5000})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
-		time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second, 8 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
-		90 * time.Minute, 500 * time.Millisecond,
+		time.Second, 2 * time.Second, 9 * time.Second, 3 * time.Second, 4 * time.Second, 8 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
+		90 * time.Minute, 500 * time.Millisecond, 0,
 	})
 	equal(t, "shutdown", c.Shutdown, Shutdown{0, time.Minute})
 	web, api := c.Services[0], c.Services[1]
@@ -218,6 +218,7 @@ func TestForms(t *testing.T) {
 	equal(t, "one certificate alone", with("tls: {certificates: {cert: c, key: /k}}").TLS.Certificates, []Certificate{{"c", "/k"}})
 	equal(t, "acme storage", with("state: /s\ntls: {acme: {ca: https://ca.test/dir, storage: /c}}").TLS.ACME, &ACME{"", "https://ca.test/dir", "/c"})
 	equal(t, "target follows head", with("limits: {head_bytes: 8KiB}").Limits.TargetBytes, 8192)
+	equal(t, "field follows head", with("limits: {head_bytes: 8KiB}").Limits.FieldBytes, 8192)
 	equal(t, "grace follows timeout", with("shutdown: {timeout: 1s}").Shutdown, Shutdown{time.Second, time.Second})
 	equal(t, "a byte order mark", with("\ufefflisten: :80").Listen[0].Address, ":80")
 	equal(t, "windows line ends", with("listen: :80\r").Listen[0].Address, ":80")

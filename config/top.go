@@ -156,27 +156,34 @@ func parsePrefix(text string) (netip.Prefix, error) {
 }
 
 func (v value) limits(l *Limits) {
-	var target *value
+	var target, field *value
 	v.object("write limits: {head_bytes: 32KiB}", fields{
 		// The engine's largest buffer holds 64 KiB, and a head has to fit.
 		"head_bytes":        sizeField(&l.HeadBytes, 1<<10, 64<<10),
 		"fields":            wholeField(&l.Fields, 10, 10000),
 		"target_bytes":      func(v value) { target = &v; v.size(&l.TargetBytes, 256, 64<<10) },
+		"field_bytes":       func(v value) { field = &v; v.size(&l.FieldBytes, 256, 64<<10) },
 		"trailer_bytes":     sizeField(&l.TrailerBytes, 0, 64<<10),
 		"interim_responses": wholeField(&l.InterimResponses, 0, 1000),
 		"body_bytes":        sizeField(&l.BodyBytes, 0, largestBody),
 		"body_rate":         sizeField(&l.BodyRate, 0, 1<<30),
 		"intake_bytes":      sizeField(&l.IntakeBytes, 0, 1<<40),
+		"requests":          wholeField(&l.Requests, 0, 1_000_000_000),
 		"connections":       wholeField(&l.Connections, 0, 10_000_000),
 	})
-	if l.TargetBytes <= l.HeadBytes {
-		return
+	target.partOf(l.HeadBytes, &l.TargetBytes)
+	field.partOf(l.HeadBytes, &l.FieldBytes)
+}
+
+// partOf holds a part of a head to the whole. One that is left out (nil) is lowered to it.
+func (v *value) partOf(head int, part *int) {
+	switch {
+	case *part <= head:
+	case v == nil:
+		*part = head
+	default:
+		v.refuse("raise head_bytes, or lower "+v.name+" to "+showSize(head), "%s is more than `head_bytes`, which includes it", v.title())
 	}
-	if target == nil {
-		l.TargetBytes = l.HeadBytes
-		return
-	}
-	target.refuse("raise head_bytes, or lower target_bytes to "+showSize(l.HeadBytes), "`target_bytes` is more than `head_bytes`, which includes it")
 }
 
 func (v value) timeouts(t *Timeouts) {
@@ -184,6 +191,7 @@ func (v value) timeouts(t *Timeouts) {
 	v.object("write timeouts: {response: 2m}", fields{
 		"connect":       durationField(&t.Connect, least, most),
 		"head":          durationField(&t.Head, least, most),
+		"first":         durationField(&t.First, least, most),
 		"idle":          durationField(&t.Idle, least, most),
 		"body":          durationField(&t.Body, least, most),
 		"body_grace":    durationField(&t.BodyGrace, 0, most),
@@ -192,6 +200,7 @@ func (v value) timeouts(t *Timeouts) {
 		"write":         durationField(&t.Write, least, most),
 		"tunnel":        durationField(&t.Tunnel, 0, most),
 		"tls_handshake": durationField(&t.TLSHandshake, least, most),
+		"age":           durationField(&t.Age, 0, most),
 	})
 }
 

@@ -30,10 +30,12 @@ type conn struct {
 	*http1.Conn
 	server *Server
 	ex     *proxy.Exchange
+	life   *life
 	socket syscall.RawConn // below TLS too; nil: out of reach
 	plain  net.Conn        // what carries the bytes, below TLS
 
 	closing bool        // the client was told that this is the last response
+	served  bool        // a request has come on it
 	idle    atomic.Bool // waits for a request
 
 	goneFor   int // looks for which the client has been gone; owned by the watch
@@ -42,7 +44,7 @@ type conn struct {
 
 // serveHTTP1 is the goroutine of a connection. plain is the socket below nc.
 func (s *Server) serveHTTP1(nc, plain net.Conn, scheme string) {
-	c := &conn{Conn: http1.NewConn(nc, &s.opts.Limits), server: s, plain: plain}
+	c := &conn{Conn: http1.NewConn(nc, &s.opts.Limits), server: s, plain: plain, life: s.newLife()}
 	if sc, ok := plain.(syscall.Conn); ok {
 		c.socket, _ = sc.SyscallConn()
 	}
@@ -67,6 +69,7 @@ func (c *conn) next() bool {
 		err = c.ReadRequest(&c.ex.Request, c.waits())
 	}
 	c.idle.Store(false)
+	c.served = true
 	c.ex.Reset(time.Now())
 	if err != nil {
 		c.refuse(err)
@@ -76,7 +79,11 @@ func (c *conn) next() bool {
 }
 
 func (c *conn) waits() http1.Waits {
-	return http1.Waits{First: c.server.opts.Timeouts.Idle, Head: c.server.opts.Timeouts.Head}
+	t := &c.server.opts.Timeouts
+	if c.served {
+		return http1.Waits{First: t.Idle, Head: t.Head}
+	}
+	return http1.Waits{First: t.First, Head: t.Head}
 }
 
 // woken reports that the wait was ended because Sluice goes, but that a request has come at that very moment: it is
@@ -142,7 +149,7 @@ func (c *conn) WriteResponse(h *message.Head) error {
 	default:
 		h.Framing.Kind = message.Chunked
 	}
-	c.closing = c.ex.Close || c.ex.Request.Close || c.server.draining.Load()
+	c.closing = c.life.last(c.ex.Began) || c.ex.Close || c.ex.Request.Close || c.server.draining.Load()
 	switch {
 	case c.closing:
 		h.Add(message.Connection, nameConnection, valueClose)

@@ -2,7 +2,6 @@ package front
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -29,6 +28,7 @@ func newHTTP2(s *Server) *http2Front {
 	f.server = &http.Server{
 		Handler: f, Protocols: new(http.Protocols), IdleTimeout: s.opts.Timeouts.Idle,
 		MaxHeaderBytes: s.opts.Limits.Head, ConnState: f.connState, ErrorLog: silent(),
+		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return s.begin(ctx) },
 	}
 	f.server.Protocols.SetHTTP2(true)
 	go f.server.Serve(f)
@@ -78,8 +78,8 @@ func (f *http2Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	st := &stream{w: w, r: r, control: http.NewResponseController(w)}
 	st.ex = proxy.NewExchange(st, f.front.streamPeer(r))
 	st.ex.Reset(time.Now())
-	if err := st.readHead(); err != nil {
-		f.front.opts.Proxy.Reject(st.ex, &proxy.Error{Status: 400, Fault: proxy.ByClient, What: err.Error()})
+	if err := st.readHead(&f.front.opts.Limits); err != nil {
+		f.front.opts.Proxy.Reject(st.ex, err)
 		return
 	}
 	ledger := &f.front.opts.Proxy.Ledger
@@ -113,11 +113,20 @@ type stream struct {
 	aborted bool
 }
 
-var errMalformed = errors.New("malformed request")
+func refusal(status int, what string) *proxy.Error {
+	return &proxy.Error{Status: status, Fault: proxy.ByClient, What: what}
+}
+
+var (
+	errMalformed  = refusal(400, "malformed request")
+	errTargetLong = refusal(414, "request target too long")
+	errFieldCount = refusal(431, "too many fields")
+	errFieldLong  = refusal(431, "field too large")
+)
 
 // readHead makes the request head of the stream's. Connection-specific fields were refused by the reader below
 // (RFC 9113 §8.2.2); the target and the authority obey the same rules here as in HTTP/1.1.
-func (st *stream) readHead() error {
+func (st *stream) readHead(limits *http1.Limits) *proxy.Error {
 	h := &st.ex.Request
 	h.Reset()
 	h.Method, h.Target, h.Authority = []byte(st.r.Method), []byte(st.r.RequestURI), []byte(st.r.Host)
@@ -132,6 +141,28 @@ func (st *stream) readHead() error {
 			h.Add(message.Lookup([]byte(name)), []byte(name), []byte(value))
 		}
 	}
+	st.readFraming()
+	return excess(h, limits)
+}
+
+// excess holds a head that another reader took in to the limits of ours.
+func excess(h *message.Head, limits *http1.Limits) *proxy.Error {
+	if len(h.Target) > limits.Target {
+		return errTargetLong
+	}
+	if len(h.Fields) > limits.Fields {
+		return errFieldCount
+	}
+	for i := range h.Fields {
+		if f := &h.Fields[i]; limits.Field > 0 && len(f.Name)+len(": ")+len(f.Value) > limits.Field {
+			return errFieldLong
+		}
+	}
+	return nil
+}
+
+func (st *stream) readFraming() {
+	h := &st.ex.Request
 	switch n := st.r.ContentLength; {
 	case st.r.Body == nil || st.r.Body == http.NoBody:
 		st.ended = true
@@ -143,7 +174,6 @@ func (st *stream) readHead() error {
 	default:
 		h.Framing = message.Framing{Kind: message.Chunked}
 	}
-	return nil
 }
 
 // WholeBody has only the body that there is not: streams are pumped.
@@ -227,6 +257,9 @@ func (st *stream) WriteResponse(h *message.Head) error {
 	}
 	if h.Framing.Kind == message.Length {
 		out.Set("Content-Length", strconv.FormatInt(h.Framing.Length, 10))
+	}
+	if !h.Interim() && lifeOf(st.r.Context()).last(st.ex.Began) {
+		out.Set("Connection", "close") // which the server below turns into a GOAWAY
 	}
 	st.w.WriteHeader(h.Status)
 	return nil

@@ -55,7 +55,19 @@ func overEach(t *testing.T, handler http.HandlerFunc, behaviour func(*setup)) {
 	}
 }
 
+// overEachWith is overEach with options of the test's own.
+func overEachWith(t *testing.T, change func(*Options), handler http.HandlerFunc, behaviour func(*setup)) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) { behaviour(newSetupWith(t, p, change, handler)) })
+	}
+}
+
 func newSetup(t *testing.T, p protocol, handler http.HandlerFunc) *setup {
+	t.Helper()
+	return newSetupWith(t, p, func(*Options) {}, handler)
+}
+
+func newSetupWith(t *testing.T, p protocol, change func(*Options), handler http.HandlerFunc) *setup {
 	t.Helper()
 	origin := httptest.NewServer(handler)
 	t.Cleanup(origin.Close)
@@ -63,7 +75,9 @@ func newSetup(t *testing.T, p protocol, handler http.HandlerFunc) *setup {
 	s.backend = backendAt(origin.Listener.Addr().String())
 	s.proxy = proxy.New(proxy.Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write: 5 * time.Second}, nil)
 	s.route(s.backend)
-	s.front = New(Options{Proxy: s.proxy, Timeouts: Timeouts{Idle: 10 * time.Second, Head: 2 * time.Second, TLSHandshake: 2 * time.Second}})
+	opts := Options{Proxy: s.proxy, Timeouts: Timeouts{Idle: 10 * time.Second, Head: 2 * time.Second, TLSHandshake: 2 * time.Second}}
+	change(&opts)
+	s.front = New(opts)
 	t.Cleanup(s.front.Close)
 	var conf *tls.Config
 	if p.scheme == "https" {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
@@ -21,9 +22,11 @@ import (
 
 // Timeouts bound the waits for a client. Zero is no limit.
 type Timeouts struct {
+	First        time.Duration // for the first byte on a new connection
 	Idle         time.Duration // between requests on a kept connection
 	Head         time.Duration // for a request head, from its first byte
 	TLSHandshake time.Duration
+	Age          time.Duration // of a connection, more or less: see life
 }
 
 // Options are what a server is made of. Proxy must be set.
@@ -33,6 +36,8 @@ type Options struct {
 	Timeouts       Timeouts
 	Trusted        []netip.Prefix      // peers whose forwarding fields are believed
 	MaxConnections int                 // further ones are closed at once; 0 is no limit
+	MaxRequests    int                 // on one connection; 0 is no limit
+	Random         func() float64      // in [0, 1); nil: rand.Float64
 	Event          func(string, error) // told what went wrong with a listener; may be nil
 }
 
@@ -58,6 +63,9 @@ func New(opts Options) *Server {
 	}
 	if opts.Event == nil {
 		opts.Event = func(string, error) {}
+	}
+	if opts.Random == nil {
+		opts.Random = rand.Float64
 	}
 	s := &Server{opts: opts, gate: drain.NewGate(), conns: map[*conn]struct{}{}}
 	s.h2 = newHTTP2(s)

@@ -204,10 +204,11 @@ func (p *process) startFront() error {
 	l, t := p.config.Limits, p.config.Timeouts
 	p.front = front.New(front.Options{
 		Proxy:          p.proxy,
-		Limits:         http1.Limits{Head: l.HeadBytes, Fields: l.Fields, Target: l.TargetBytes, Trailers: l.TrailerBytes},
-		Timeouts:       front.Timeouts{Idle: t.Idle, Head: t.Head, TLSHandshake: t.TLSHandshake},
+		Limits:         http1.Limits{Head: l.HeadBytes, Fields: l.Fields, Target: l.TargetBytes, Field: l.FieldBytes, Trailers: l.TrailerBytes},
+		Timeouts:       front.Timeouts{First: t.First, Idle: t.Idle, Head: t.Head, TLSHandshake: t.TLSHandshake, Age: t.Age},
 		Trusted:        p.config.Trusted,
 		MaxConnections: mostConnections(l.Connections),
+		MaxRequests:    l.Requests,
 		Event:          func(text string, err error) { p.events.Warn(text, err) },
 	})
 	p.onClose(p.front.Close)
