@@ -101,9 +101,13 @@ func (p *Pipe) fill(fd uintptr) bool {
 	return true
 }
 
-// Send writes out what the pipe holds.
+// Holds reports whether there are bytes in the pipe.
+func (p *Pipe) Holds() bool { return p.held > 0 }
+
+// Send writes out what the pipe holds, or as much of it as the reader takes before it is to be waited for again: the caller
+// then gives it new time.
 func (p *Pipe) Send() error {
-	p.err = nil
+	p.n, p.err = 0, nil
 	if err := p.to.raw.Write(p.onSend); err != nil {
 		return err
 	}
@@ -115,12 +119,13 @@ func (p *Pipe) send(fd uintptr) bool {
 		n, errno := splice(uintptr(p.ends[0]), fd, int64(p.held))
 		switch {
 		case errno == unix.EAGAIN:
-			return false
+			return p.n > 0
 		case errno != 0:
 			p.err = writeError(errno)
 			return true
 		}
 		p.held -= n
+		p.n += n
 		p.to.out.wrote = true
 	}
 	return true

@@ -47,8 +47,10 @@ func (p piped) move() (fillErr, sendErr error) {
 		if _, err := pipe.Fill(); err != nil {
 			return err, nil
 		}
-		if err := pipe.Send(); err != nil {
-			return nil, err
+		for pipe.Holds() {
+			if err := pipe.Send(); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return nil, nil

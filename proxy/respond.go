@@ -130,11 +130,21 @@ func (p *Proxy) passInKernel(ex *Exchange, conn *upstream.Conn, wait time.Durati
 		if err != nil {
 			return conn.ReadFailed(err)
 		}
-		to.ArmWrite(p.timeouts.Write)
-		if pipe.Send() != nil {
+		if p.empty(pipe, to) != nil {
 			return errGone
 		}
 		ex.BytesOut += int64(n)
+	}
+	return nil
+}
+
+// empty sends what a pipe holds. That is much: a slow reader has the time for a write anew whenever it took some.
+func (p *Proxy) empty(pipe *http1.Pipe, to *http1.Conn) error {
+	for pipe.Holds() {
+		to.ArmWrite(p.timeouts.Write)
+		if err := pipe.Send(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
