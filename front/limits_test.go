@@ -19,13 +19,6 @@ import (
 
 var small = http1.Limits{Head: 16 << 10, Fields: 20, Target: 1000, Field: 2000, Trailers: 1000}
 
-// insists writes until the connection ends: a client that has not read the answer yet, and would rather go on.
-func insists(nc net.Conn, text string) {
-	for err := error(nil); err == nil; {
-		_, err = io.WriteString(nc, text)
-	}
-}
-
 // TestRefusalReachesAClientThatGoesOnSending: a close with unread bytes would be a reset, and take the answer with it.
 func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
 	const head = "POST / HTTP/1.1\r\nHost: x\r\n"
@@ -53,10 +46,15 @@ func TestRefusalReachesAClientThatGoesOnSending(t *testing.T) {
 			io.WriteString(nc, test.request)
 			if test.more == "" {
 				time.Sleep(150 * time.Millisecond)
-				test.more = "x"
+				io.WriteString(nc, "x")
 			}
-			go insists(nc, test.more)
-			time.Sleep(20 * time.Millisecond) // enough unread bytes for a reset
+			for range 8 {
+				time.Sleep(2 * time.Millisecond) // the answer is there, and a close would be too
+				if _, err := io.WriteString(nc, test.more); err != nil {
+					t.Errorf("%s, %s: cut before it was told: %v", p.name, test.reason, err)
+					break
+				}
+			}
 			answer, err := io.ReadAll(nc)
 			if err != nil || !bytes.HasPrefix(answer, []byte("HTTP/1.1 "+test.status)) || !bytes.Contains(answer, []byte("\r\nConnection: close\r\n")) {
 				t.Errorf("%s, %s: %v after %q", p.name, test.reason, err, answer)
