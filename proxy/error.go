@@ -84,6 +84,9 @@ func clientFailure(err error) *Error {
 	switch {
 	case errors.As(err, &malformed):
 		return &Error{Status: malformed.Status, Fault: ByClient, What: "malformed request body", Err: err}
+	case errors.Is(err, http1.ErrTruncated):
+		// The client may have ended only its own side, and can then be told (RFC 9112 §8).
+		return &Error{Status: 400, Fault: ByClient, What: "the request ended inside its body", Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{Status: 408, Fault: ByClient, What: "the request body stopped", Err: err}
 	}
