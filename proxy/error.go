@@ -54,6 +54,8 @@ var (
 	errCut       = &Error{Status: 503, Fault: ByOperator, What: "cut at the end of a drain"}
 	errUpgrade   = &Error{Status: 502, Fault: ByBackend, What: "the backend switched protocols unasked"}
 	errNominated = &Error{Status: 400, Fault: ByClient, What: "Connection names too many fields"}
+	errBroken    = &Error{Status: statusClientGone, Fault: ByClient, What: "the client broke the tunnel off"}
+	errBrokenOff = &Error{Status: 502, Fault: ByBackend, What: "the backend broke the tunnel off"}
 	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
 )
 
