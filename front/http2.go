@@ -133,12 +133,12 @@ func (st *stream) readHead() error {
 		}
 	}
 	switch n := st.r.ContentLength; {
-	case st.r.Body == nil || st.r.Body == http.NoBody:
+	case n == 0: // no body can follow: the reader below refuses DATA beyond the length (RFC 9113 §8.1.1)
 		st.ended = true
-		if n == 0 && st.r.Header.Get("Content-Length") != "" {
+		if st.r.Header.Get("Content-Length") != "" {
 			h.Framing = message.Framing{Kind: message.Length}
 		}
-	case n >= 0:
+	case n > 0:
 		h.Framing = message.Framing{Kind: message.Length, Length: n}
 	default:
 		h.Framing = message.Framing{Kind: message.Chunked}
