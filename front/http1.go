@@ -38,8 +38,9 @@ type conn struct {
 	served  bool        // a request has come on it
 	idle    atomic.Bool // waits for a request
 
-	goneFor   int // looks for which the client has been gone; owned by the watch
-	idleTicks int // ticks for which it has been idle; owned by the closer of idle connections
+	goneFor   int    // looks for which the client has been gone; owned by the watch
+	acked     uint64 // bytes that the client had acknowledged at the last of them; owned by the watch
+	idleTicks int    // ticks for which it has been idle; owned by the closer of idle connections
 }
 
 // serveHTTP1 is the goroutine of a connection. plain is the socket below nc.
@@ -159,12 +160,13 @@ func (c *conn) WriteResponse(h *message.Head) error {
 	return c.Conn.WriteResponse(h)
 }
 
-// Abort resets the connection: a plain close could pass for the end of a body without a length (RFC 9112 §8).
+// Abort resets the connection: a plain close could pass for the end of a body without a length (RFC 9112 §8). It does so
+// below TLS, whose close would say first that all was sent (RFC 9112 §9.8).
 func (c *conn) Abort() {
 	if t, ok := c.plain.(*net.TCPConn); ok {
 		t.SetLinger(0)
 	}
-	c.Close()
+	c.plain.Close()
 	c.ex.Tunneled = true
 }
 

@@ -164,12 +164,12 @@ func excess(h *message.Head, limits *http1.Limits) *proxy.Error {
 func (st *stream) readFraming() {
 	h := &st.ex.Request
 	switch n := st.r.ContentLength; {
-	case st.r.Body == nil || st.r.Body == http.NoBody:
+	case n == 0: // no body can follow: the reader below refuses DATA beyond the length (RFC 9113 §8.1.1)
 		st.ended = true
-		if n == 0 && st.r.Header.Get("Content-Length") != "" {
+		if st.r.Header.Get("Content-Length") != "" {
 			h.Framing = message.Framing{Kind: message.Length}
 		}
-	case n >= 0:
+	case n > 0:
 		h.Framing = message.Framing{Kind: message.Length, Length: n}
 	default:
 		h.Framing = message.Framing{Kind: message.Chunked}

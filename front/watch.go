@@ -1,7 +1,10 @@
 package front
 
 import (
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"sluice/http1"
 )
@@ -10,8 +13,8 @@ const (
 	// watchEvery is how often clients that nobody reads from are looked at. Looking costs a busy connection nothing and a
 	// waiting one a system call.
 	watchEvery = 100 * time.Millisecond
-	// goneLooks is for how many looks a client must have ended its side before its request is given up: one that only
-	// half-closed and waits for a quick answer still gets it.
+	// goneLooks is for how many looks a client must have ended its side, and taken nothing, before its request is given
+	// up: one that only half-closed still gets a quick answer, and a slow one for as long as it flows.
 	goneLooks = 5
 )
 
@@ -33,11 +36,28 @@ func (s *Server) watch() {
 }
 
 func (c *conn) lookForClient(before time.Time) {
-	if c.socket == nil || !c.ex.Unwatched(before) || !http1.Gone(c.socket) {
+	if c.socket == nil || !c.ex.Unwatched(before) || !http1.Gone(c.socket) || c.takesOn() {
 		c.goneFor = 0
 		return
 	}
 	if c.goneFor++; c.goneFor >= goneLooks {
 		c.ex.ClientGone()
 	}
+}
+
+// takesOn reports that the client has acknowledged bytes since the last look: it ended its side, but reads on.
+func (c *conn) takesOn() bool {
+	before := c.acked
+	c.acked = acknowledged(c.socket)
+	return c.acked > before
+}
+
+// acknowledged is how many bytes the peer of a TCP socket has taken so far; 0 where nobody knows.
+func acknowledged(raw syscall.RawConn) (n uint64) {
+	raw.Control(func(fd uintptr) {
+		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
+			n = info.Bytes_acked
+		}
+	})
+	return n
 }

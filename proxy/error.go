@@ -56,6 +56,8 @@ var (
 	errNominated = &Error{Status: 400, Fault: ByClient, What: "Connection names too many fields"}
 	errBodyLarge = &Error{Status: 413, Fault: ByClient, What: "the request body is larger than the service takes"}
 	errBodySlow  = &Error{Status: 408, Fault: ByClient, What: "the request body came too slowly"}
+	errBroken    = &Error{Status: statusClientGone, Fault: ByClient, What: "the client broke the tunnel off"}
+	errBrokenOff = &Error{Status: 502, Fault: ByBackend, What: "the backend broke the tunnel off"}
 	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
 )
 
@@ -89,6 +91,9 @@ func clientFailure(err error) *Error {
 		return own
 	case errors.As(err, &malformed):
 		return &Error{Status: malformed.Status, Fault: ByClient, What: "malformed request body", Err: err}
+	case errors.Is(err, http1.ErrTruncated):
+		// The client may have ended only its own side, and can then be told (RFC 9112 §8).
+		return &Error{Status: 400, Fault: ByClient, What: "the request ended inside its body", Err: err}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{Status: 408, Fault: ByClient, What: "the request body stopped", Err: err}
 	}

@@ -107,7 +107,7 @@ func TestFailures(t *testing.T) {
 		{"an error of our own", nil, errUpgrade, 502, ByBackend},
 		{"the body was malformed", body(&http1.Error{Status: 413, What: "x"}), late, 413, ByClient},
 		{"the body stopped", body(os.ErrDeadlineExceeded), late, 408, ByClient},
-		{"the body broke off", body(http1.ErrTruncated), up, 499, ByClient},
+		{"the body broke off", body(http1.ErrTruncated), up, 400, ByClient},
 	}
 	for _, test := range tests {
 		ex := &Exchange{}

@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"io"
+	"net"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,8 +19,10 @@ type tunnel struct {
 	client, backend *http1.Conn
 	idle, write     time.Duration
 	websocket       bool
-	in, out         atomic.Int64 // bytes towards the backend, and towards the client
-	moved           atomic.Int64 // when bytes came last, from either side; Unix nanoseconds
+	in, out         atomic.Int64          // bytes towards the backend, and towards the client
+	moved           atomic.Int64          // when bytes came last, from either side; Unix nanoseconds
+	torn            atomic.Bool           // it did not come to its end by itself
+	broke           atomic.Pointer[Error] // who tore it
 }
 
 // closeEcho is how long a WebSocket peer that was told to close may take to answer.
@@ -44,7 +47,7 @@ func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 	}
 	t.run(ex)
 	ex.BytesIn, ex.BytesOut = t.in.Load(), t.out.Load()
-	return nil
+	return t.outcome(ex)
 }
 
 func (t *tunnel) open(h *message.Head) error {
@@ -78,15 +81,20 @@ func (t *tunnel) busy(from *http1.Conn, err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && !from.Interrupted() && time.Since(time.Unix(0, t.moved.Load())) < t.idle
 }
 
-// run carries both directions; its own goroutine carries the one towards the client.
+// run carries both directions; its own goroutine carries the one towards the backend.
 func (t *tunnel) run(ex *Exchange) {
 	var toBackend, toClient frames
 	done := make(chan struct{})
 	go t.upward(&toBackend, done)
 	t.carry(t.client, t.backend, &toClient, &t.out)
 	<-done
-	if ex.cut.Load() && t.websocket {
+	switch {
+	case !t.websocket:
+	case ex.cut.Load():
+		t.torn.Store(false)
 		t.sayGoodbye(&toClient, &toBackend)
+	case toClient.closed && toBackend.closed:
+		t.torn.Store(false) // both have said goodbye; how the sockets end says nothing more (RFC 6455 §7.1.4)
 	}
 }
 
@@ -103,20 +111,54 @@ func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *atomic.Int64
 		from.ParkInput()
 		from.ArmRead(t.idle)
 		p, err := from.Next()
+		failed := from
 		switch {
 		case err == io.EOF && to.CloseWrite() == nil:
 			return
 		case t.busy(from, err):
 			continue
 		case err == nil:
-			err = t.pass(to, p, follow, count)
+			if err = t.pass(to, p, follow, count); err == nil {
+				continue
+			}
+			failed = to
+		case err == io.EOF:
+			failed = to
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			failed = nil
 		}
-		if err != nil {
-			t.Interrupt()
-			t.finish(to, from, follow, count)
-			return
-		}
+		t.tear(failed)
+		t.finish(to, from, follow, count)
+		return
 	}
+}
+
+// tear ends both ways. side is the one whose connection failed; nil: none did.
+func (t *tunnel) tear(side *http1.Conn) {
+	t.torn.Store(true)
+	switch {
+	case side == nil || side.Interrupted():
+	case side == t.client:
+		t.broke.CompareAndSwap(nil, errBroken)
+	default:
+		t.broke.CompareAndSwap(nil, errBrokenOff)
+	}
+	t.Interrupt()
+}
+
+// outcome ends what was torn with a reset on both sides: to most protocols a plain close is a whole message's end.
+func (t *tunnel) outcome(ex *Exchange) error {
+	if !t.torn.Load() {
+		return nil
+	}
+	if nc, ok := t.backend.NetConn().(*net.TCPConn); ok {
+		nc.SetLinger(0)
+	}
+	if broke := t.broke.Load(); broke != nil {
+		return broke
+	}
+	ex.Client.Abort()
+	return nil
 }
 
 // finish carries the rest of a WebSocket message that was under way when the tunnel was interrupted, so that a Close can

@@ -87,10 +87,34 @@ func TestTunnelThatBreaks(t *testing.T) {
 		c, b := open(w, "websocket")
 		c.send("x")
 		b.expect("x")
-		broken(c, b).rest()
-		if w.over(); w.origins[0].Gate.Inside() != 0 {
+		if _, whole := broken(c, b).rest(); whole {
+			t.Errorf("%s: the other saw a clean end", name)
+		}
+		o := w.over()
+		if w.origins[0].Gate.Inside() != 0 {
 			t.Errorf("%s: still inside", name)
 		}
+		if byBackend := name == "the backend's side"; o.Status != 101 || o.Err == nil || o.Lost != byBackend || (o.Err.Fault == ByBackend) != byBackend {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+}
+
+// TestResetBehindAGoodbye: a WebSocket whose ends have both sent a Close is over, however its sockets end.
+func TestResetBehindAGoodbye(t *testing.T) {
+	w := newWorld(t, 1, generous)
+	c, b := open(w, "websocket")
+	goodbye := string(frame(true, opClose, false, []byte{3, 0xe8}))
+	c.send(goodbye)
+	b.expect(goodbye)
+	b.send(goodbye)
+	c.expect(goodbye)
+	b.reset()
+	if _, whole := c.rest(); !whole {
+		t.Error("the client saw a reset")
+	}
+	if o := w.over(); o.Err != nil || o.Lost {
+		t.Errorf("%+v", o)
 	}
 }
 

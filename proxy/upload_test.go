@@ -132,7 +132,7 @@ func TestClientThatLeavesItsUpload(t *testing.T) {
 	if text, _ := b.rest(); text != "" {
 		t.Errorf("the backend got %q more", text)
 	}
-	if o := w.over(); o.Status != 499 || o.Err != errGone || o.Lost {
+	if o := w.over(); o.Status != 400 || o.Err.Fault != ByClient || o.Lost {
 		t.Errorf("%+v", o)
 	}
 }
