@@ -62,11 +62,12 @@ func plain(b []byte) bool {
 	return true
 }
 
-// IsTarget reports whether b may stand as a request target on the wire: visible ASCII, and no fragment. A backslash is
-// refused too: some servers read it as a slash, and then the path routed on is not the path served.
+// IsTarget reports whether b may stand as a request target on the wire: visible ASCII, and no fragment. A backslash
+// before the query is refused too: some servers read it as a slash, and then the path routed on is not the path served.
+// In a query browsers send it as it is.
 func IsTarget(b []byte) bool {
-	for _, c := range b {
-		if c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' {
+	for i, c := range b {
+		if c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' && bytes.IndexByte(b[:i], '?') < 0 {
 			return false
 		}
 	}
@@ -76,18 +77,53 @@ func IsTarget(b []byte) bool {
 // IsAuthority reports whether b is a host with an optional port, without userinfo (RFC 9110 §7.2, RFC 3986 §3.2).
 func IsAuthority(b []byte) bool {
 	host, port := SplitPort(b)
-	if len(host) == 0 || len(port) > 5 {
+	if len(host) == 0 || !isPort(port) {
 		return false
-	}
-	for _, c := range port {
-		if c < '0' || c > '9' {
-			return false
-		}
 	}
 	if host[0] == '[' {
 		return len(host) > 2 && host[len(host)-1] == ']' && all(host[1:len(host)-1], &addressBytes)
 	}
-	return all(host, &hostBytes)
+	return host[0] != '.' && all(host, &hostBytes) && !bytes.Contains(host, emptyLabel)
+}
+
+var emptyLabel = []byte("..")
+
+func isPort(digits []byte) bool {
+	n := 0
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return len(digits) <= 5 && n <= 65535
+}
+
+// CanonicalAuthority brings an authority into the one form that is routed on and forwarded: in lower case (RFC 3986
+// §6.2.2.1), without the dot that ends a full domain name, and without the colon of a port that is not there (§6.2.3).
+// It works in place.
+func CanonicalAuthority(b []byte) []byte {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	host, port := SplitPort(b)
+	switch n := len(host); {
+	case n > 1 && host[n-1] == '.':
+		n += copy(b[n-1:], b[n:]) - 1
+		return withoutColon(b[:n])
+	case port != nil:
+		return withoutColon(b)
+	}
+	return b
+}
+
+func withoutColon(b []byte) []byte {
+	if n := len(b); b[n-1] == ':' {
+		return b[:n-1]
+	}
+	return b
 }
 
 // SplitPort cuts "host:port" into its parts; the port is nil when there is none.

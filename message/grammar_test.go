@@ -82,6 +82,9 @@ func TestIsTarget(t *testing.T) {
 	if IsTarget(nil) {
 		t.Error("a target is not empty")
 	}
+	if !IsTarget([]byte(`/a?b=\d`)) || IsTarget([]byte(`/a\?b`)) || IsTarget([]byte("/a?b#c")) {
+		t.Error("a backslash is refused before the query, where it could pass for a slash")
+	}
 }
 
 func TestIsAuthority(t *testing.T) {
@@ -93,6 +96,7 @@ func TestIsAuthority(t *testing.T) {
 		"", ":", ":80", "a:b", "a:80:80", "a:123456", "a:-1", "a:+1", "a: 80", "a b", " a", "a ", "a,b", "a/b", "a@b", "user@a:80",
 		"a?b", "a#b", "a\\b", "a%20b", "%61", "[", "]", "[]", "[::1", "::1]", "[::1]x", "[::1]]", "[[::1]]", "[::1]:x", "[g::1]",
 		"[::1%25eth0]", "a]:80", "[v1.x]", "a\x00b", "a\tb", "\xc3\xa9", "a;b", "a'b", "a*b", "*", "a|b", "::1", "a:8\n",
+		"a:65536", "a:99999", ".", "..", ".a", "a..b", "a..", "a..:80",
 	}
 	for _, s := range good {
 		if !IsAuthority([]byte(s)) {
