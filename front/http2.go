@@ -2,11 +2,11 @@ package front
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -79,7 +79,7 @@ func (f *http2Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	st.ex = proxy.NewExchange(st, f.front.streamPeer(r))
 	st.ex.Reset(time.Now())
 	if err := st.readHead(); err != nil {
-		f.front.opts.Proxy.Reject(st.ex, &proxy.Error{Status: 400, Fault: proxy.ByClient, What: err.Error()})
+		f.front.opts.Proxy.Reject(st.ex, err)
 		return
 	}
 	ledger := &f.front.opts.Proxy.Ledger
@@ -113,29 +113,73 @@ type stream struct {
 	aborted bool
 }
 
-var errMalformed = errors.New("malformed request")
+func badStream(status int, what string) *proxy.Error {
+	return &proxy.Error{Status: status, Fault: proxy.ByClient, What: what}
+}
+
+var (
+	errConnect   = badStream(405, "CONNECT is for forward proxies (RFC 9110 §9.3.6)")
+	errMethod    = badStream(400, "malformed method (RFC 9110 §9.1)")
+	errTarget    = badStream(400, "malformed path (RFC 9113 §8.3.1)")
+	errDots      = badStream(400, "dot segment in the path: send the path without it (RFC 3986 §5.2.4)")
+	errAuthority = badStream(400, "malformed authority (RFC 9113 §8.3.1)")
+	errLength    = badStream(400, "malformed Content-Length (RFC 9113 §8.1.1)")
+	errExpect    = badStream(417, "Expect is not 100-continue (RFC 9110 §10.1.1)")
+)
 
 // readHead makes the request head of the stream's. Connection-specific fields were refused by the reader below
-// (RFC 9113 §8.2.2); the target and the authority obey the same rules here as in HTTP/1.1.
-func (st *stream) readHead() error {
+// (RFC 9113 §8.2.2), and it answers 100-continue; the target and the authority obey the same rules here as in HTTP/1.1.
+func (st *stream) readHead() *proxy.Error {
 	h := &st.ex.Request
 	h.Reset()
 	h.Method, h.Target, h.Authority = []byte(st.r.Method), []byte(st.r.RequestURI), []byte(st.r.Host)
-	if !message.IsToken(h.Method) || !message.IsTarget(h.Target) || !message.IsAuthority(h.Authority) {
-		return errMalformed
+	if err := checkHead(h); err != nil {
+		return err
 	}
-	if h.Target[0] != '/' && string(h.Target) != "*" || message.HasDotSegment(h.Path()) {
-		return errMalformed
+	if st.r.Header["Expect"] != nil {
+		return errExpect
 	}
 	for name, values := range st.r.Header {
 		for _, value := range values {
 			h.Add(message.Lookup([]byte(name)), []byte(name), []byte(value))
 		}
 	}
+	st.announceTrailers(h)
+	return st.readFraming(h)
+}
+
+func checkHead(h *message.Head) *proxy.Error {
+	switch {
+	case string(h.Method) == "CONNECT":
+		return errConnect
+	case !message.IsToken(h.Method):
+		return errMethod
+	case !message.IsTarget(h.Target), h.Target[0] != '/' && (string(h.Target) != "*" || string(h.Method) != "OPTIONS"):
+		return errTarget
+	case message.HasDotSegment(h.Path()):
+		return errDots
+	case !message.IsAuthority(h.Authority):
+		return errAuthority
+	}
+	return nil
+}
+
+// announceTrailers gives back the field that the reader below has made the names of the trailers.
+func (st *stream) announceTrailers(h *message.Head) {
+	for name := range st.r.Trailer {
+		h.Add(message.Trailer, []byte("Trailer"), []byte(name))
+	}
+}
+
+func (st *stream) readFraming(h *message.Head) *proxy.Error {
+	length := st.r.Header["Content-Length"]
+	if length != nil && !isLength(length[0]) {
+		return errLength
+	}
 	switch n := st.r.ContentLength; {
 	case st.r.Body == nil || st.r.Body == http.NoBody:
 		st.ended = true
-		if n == 0 && st.r.Header.Get("Content-Length") != "" {
+		if n == 0 && length != nil {
 			h.Framing = message.Framing{Kind: message.Length}
 		}
 	case n >= 0:
@@ -145,6 +189,9 @@ func (st *stream) readHead() error {
 	}
 	return nil
 }
+
+// isLength takes what HTTP/1.1 takes: digits, in reason.
+func isLength(s string) bool { return s != "" && len(s) <= 18 && strings.Trim(s, "0123456789") == "" }
 
 // WholeBody has only the body that there is not: streams are pumped.
 func (st *stream) WholeBody() ([]byte, bool) { return nil, st.ended }
