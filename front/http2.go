@@ -29,6 +29,7 @@ func newHTTP2(s *Server) *http2Front {
 	f.server = &http.Server{
 		Handler: f, Protocols: new(http.Protocols), IdleTimeout: s.opts.Timeouts.Idle,
 		MaxHeaderBytes: s.opts.Limits.Head, ConnState: f.connState, ErrorLog: silent(),
+		DisableGeneralOptionsHandler: true,
 	}
 	f.server.Protocols.SetHTTP2(true)
 	go f.server.Serve(f)

@@ -57,7 +57,9 @@ func overEach(t *testing.T, handler http.HandlerFunc, behaviour func(*setup)) {
 
 func newSetup(t *testing.T, p protocol, handler http.HandlerFunc) *setup {
 	t.Helper()
-	origin := httptest.NewServer(handler)
+	origin := httptest.NewUnstartedServer(handler)
+	origin.Config.DisableGeneralOptionsHandler = true
+	origin.Start()
 	t.Cleanup(origin.Close)
 	s := &setup{protocol: p, t: t}
 	s.backend = backendAt(origin.Listener.Addr().String())
