@@ -302,6 +302,14 @@ func TestLongestUnclearPath(t *testing.T) {
 	}
 }
 
+func TestReadingAPathInEachWayAllocatesNothing(t *testing.T) {
+	s, path := snapshotOf(t, testServices...), []byte("/x/a%2Fb;c=%25")
+	svc := s.Route(nil, path)
+	if n := testing.AllocsPerRun(100, func() { s.agree(nil, path, svc) }); n != 0 || !s.agree(nil, path, svc) {
+		t.Errorf("%v allocations", n)
+	}
+}
+
 func BenchmarkUnclearPath(b *testing.B) {
 	s := snapshotOf(b, testServices...)
 	for name, path := range map[string]string{"short": "/x/a%2Fb", "long": strings.Repeat("/;%25", 3200)} {
