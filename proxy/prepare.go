@@ -61,7 +61,7 @@ func (p *Proxy) rewrite(ex *Exchange, seen, twice idSet) *Error {
 	h := &ex.Request
 	host, proto := ex.claimed(message.XForwardedHost), ex.claimed(message.XForwardedProto)
 	from := ex.chain(h)
-	trailers := seen.has(message.TE) && wantsTrailers(h)
+	trailers := seen.has(message.TE) && h.Minor == 1 && wantsTrailers(h)
 	upgrade := ex.upgrade(h, twice)
 	if !filterRequest(h, ex.Peer.Trusted) {
 		return errNominated
