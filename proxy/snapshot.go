@@ -64,14 +64,16 @@ func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 	return s, nil
 }
 
-// takePath refuses a path that servers read in more ways than one: which requests are below it would be open.
+// takePath refuses a path that servers read in more ways than one: which requests are below it would be open. A service
+// that an older snapshot has too is not written to: requests are reading it.
 func (svc *Service) takePath() error {
 	path, clarity := message.Canonical([]byte(svc.Path))
 	if clarity != message.Clear {
 		return fmt.Errorf("proxy: service %s: servers do not agree on how to read %s; give it a path without escaped signs, \";\" and \"//\"", svc.Name, svc.Path)
 	}
-	svc.Path = string(path)
-	svc.plain = string(decode(path))
+	if plain := string(decode(bytes.Clone(path))); svc.Path != string(path) || svc.plain != plain {
+		svc.Path, svc.plain = string(path), plain
+	}
 	return nil
 }
 
