@@ -224,6 +224,7 @@ func TestForms(t *testing.T) {
 	equal(t, "windows line ends", with("listen: :80\r").Listen[0].Address, ":80")
 	equal(t, "path without its last slash", one(t, "backends: x:1", "path: /api/").Path, "/api")
 	equal(t, "encoded path", one(t, "backends: x:1", "path: /caf%C3%A9").Path, "/caf%C3%A9")
+	equal(t, "in lower case", one(t, "backends: x:1", "path: /caf%c3%a9%20b/").Path, "/caf%C3%A9%20b")
 	equal(t, "hosts by address", one(t, "backends: x:1", `hosts: [127.0.0.1, "[::1]"]`).Hosts, []string{"127.0.0.1", "[::1]"})
 	equal(t, "one host alone", one(t, "backends: x:1", "hosts: a.test").Hosts, []string{"a.test"})
 }

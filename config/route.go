@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -94,7 +95,7 @@ func (v value) routePath(to *string) {
 		v.refuse("write a prefix such as /api; it takes /api and all below it", "%s is no path: %s", show(text), problem)
 		return
 	}
-	*to = cmp.Or(strings.TrimSuffix(text, "/"), "/")
+	*to = cmp.Or(strings.TrimSuffix(upperEscapes(text), "/"), "/")
 }
 
 // checkPath says why no request could ever match: what is routed on is compared byte by byte, and paths with dot
@@ -123,6 +124,10 @@ func checkPathBytes(path string) string {
 		switch {
 		case r == '%' && !isEscape(path[i:]):
 			return "% is not followed by two hexadecimal digits"
+		case r == ';':
+			return "servers do not agree on what `;` means"
+		case r == '%' && !isPlainEscape(path[i:]):
+			return show(path[i:i+3]) + " is read in different ways, or is written without %"
 		case r == '%' || isAlphanumeric(r) || strings.ContainsRune("/-._~!$&'()+,;=:@", r):
 		default:
 			return show(string(r)) + " has to be written as % and two hexadecimal digits"
@@ -134,6 +139,24 @@ func checkPathBytes(path string) string {
 func isEscape(s string) bool {
 	const hex = "0123456789abcdefABCDEF"
 	return len(s) >= 3 && strings.IndexByte(hex, s[1]) >= 0 && strings.IndexByte(hex, s[2]) >= 0
+}
+
+// isPlainEscape reports an escape that each server reads alike and that has no other form: of a space, or of a byte beyond
+// ASCII.
+func isPlainEscape(s string) bool {
+	v, err := strconv.ParseUint(s[1:3], 16, 8)
+	return err == nil && (v == ' ' || v >= 0x80)
+}
+
+// upperEscapes writes escapes as those of requests are written when they are routed.
+func upperEscapes(path string) string {
+	b := []byte(path)
+	for i := range b {
+		if b[i] == '%' {
+			copy(b[i:i+3], strings.ToUpper(path[i:i+3]))
+		}
+	}
+	return string(b)
 }
 
 // claimRoutes refuses a route that another service has, or this one has already.

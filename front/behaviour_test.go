@@ -353,16 +353,18 @@ func TestDeadBackendCostsARetryNotARequest(t *testing.T) {
 }
 
 func TestClientThatLeavesEndsTheRequest(t *testing.T) {
-	ended := make(chan struct{}, 1)
+	begun, ended := make(chan struct{}, 1), make(chan struct{}, 1)
 	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
 		<-r.Context().Done()
 		ended <- struct{}{}
 	}, func(s *setup) {
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 		defer cancel()
 		go func() {
-			for s.backend.Gate.Inside() == 0 && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
+			select {
+			case <-begun:
+			case <-ctx.Done():
 			}
 			cancel()
 		}()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,7 +29,8 @@ func newHTTP2(s *Server) *http2Front {
 	f.server = &http.Server{
 		Handler: f, Protocols: new(http.Protocols), IdleTimeout: s.opts.Timeouts.Idle,
 		MaxHeaderBytes: s.opts.Limits.Head, ConnState: f.connState, ErrorLog: silent(),
-		ConnContext: func(ctx context.Context, _ net.Conn) context.Context { return s.begin(ctx) },
+		ConnContext:                  func(ctx context.Context, _ net.Conn) context.Context { return s.begin(ctx) },
+		DisableGeneralOptionsHandler: true,
 	}
 	f.server.Protocols.SetHTTP2(true)
 	go f.server.Serve(f)
@@ -113,35 +115,44 @@ type stream struct {
 	aborted bool
 }
 
-func refusal(status int, what string) *proxy.Error {
+func badStream(status int, what string) *proxy.Error {
 	return &proxy.Error{Status: status, Fault: proxy.ByClient, What: what}
 }
 
 var (
-	errMalformed  = refusal(400, "malformed request")
-	errTargetLong = refusal(414, "request target too long")
-	errFieldCount = refusal(431, "too many fields")
-	errFieldLong  = refusal(431, "field too large")
+	errConnect    = badStream(405, "CONNECT is for forward proxies (RFC 9110 §9.3.6)")
+	errMethod     = badStream(400, "malformed method (RFC 9110 §9.1)")
+	errTarget     = badStream(400, "malformed path (RFC 9113 §8.3.1)")
+	errDots       = badStream(400, "dot segment in the path: send the path without it (RFC 3986 §5.2.4)")
+	errAuthority  = badStream(400, "malformed authority (RFC 9113 §8.3.1)")
+	errLength     = badStream(400, "malformed Content-Length (RFC 9113 §8.1.1)")
+	errExpect     = badStream(417, "Expect is not 100-continue (RFC 9110 §10.1.1)")
+	errTargetLong = badStream(414, "request target too long")
+	errFieldCount = badStream(431, "too many fields")
+	errFieldLong  = badStream(431, "field too large")
 )
 
 // readHead makes the request head of the stream's. Connection-specific fields were refused by the reader below
-// (RFC 9113 §8.2.2); the target and the authority obey the same rules here as in HTTP/1.1.
+// (RFC 9113 §8.2.2), and it answers 100-continue; the target and the authority obey the same rules here as in HTTP/1.1.
 func (st *stream) readHead(limits *http1.Limits) *proxy.Error {
 	h := &st.ex.Request
 	h.Reset()
 	h.Method, h.Target, h.Authority = []byte(st.r.Method), []byte(st.r.RequestURI), []byte(st.r.Host)
-	if !message.IsToken(h.Method) || !message.IsTarget(h.Target) || !message.IsAuthority(h.Authority) {
-		return errMalformed
+	if err := checkHead(h); err != nil {
+		return err
 	}
-	if h.Target[0] != '/' && string(h.Target) != "*" || message.HasDotSegment(h.Path()) {
-		return errMalformed
+	if st.r.Header["Expect"] != nil {
+		return errExpect
 	}
 	for name, values := range st.r.Header {
 		for _, value := range values {
 			h.Add(message.Lookup([]byte(name)), []byte(name), []byte(value))
 		}
 	}
-	st.readFraming()
+	st.announceTrailers(h)
+	if err := st.readFraming(h); err != nil {
+		return err
+	}
 	return excess(h, limits)
 }
 
@@ -161,12 +172,38 @@ func excess(h *message.Head, limits *http1.Limits) *proxy.Error {
 	return nil
 }
 
-func (st *stream) readFraming() {
-	h := &st.ex.Request
+func checkHead(h *message.Head) *proxy.Error {
+	switch {
+	case string(h.Method) == "CONNECT":
+		return errConnect
+	case !message.IsToken(h.Method):
+		return errMethod
+	case !message.IsTarget(h.Target), h.Target[0] != '/' && (string(h.Target) != "*" || string(h.Method) != "OPTIONS"):
+		return errTarget
+	case message.HasDotSegment(h.Path()):
+		return errDots
+	case !message.IsAuthority(h.Authority):
+		return errAuthority
+	}
+	return nil
+}
+
+// announceTrailers gives back the field that the reader below has made the names of the trailers.
+func (st *stream) announceTrailers(h *message.Head) {
+	for name := range st.r.Trailer {
+		h.Add(message.Trailer, []byte("Trailer"), []byte(name))
+	}
+}
+
+func (st *stream) readFraming(h *message.Head) *proxy.Error {
+	length := st.r.Header["Content-Length"]
+	if length != nil && !isLength(length[0]) {
+		return errLength
+	}
 	switch n := st.r.ContentLength; {
 	case n == 0: // no body can follow: the reader below refuses DATA beyond the length (RFC 9113 §8.1.1)
 		st.ended = true
-		if st.r.Header.Get("Content-Length") != "" {
+		if length != nil {
 			h.Framing = message.Framing{Kind: message.Length}
 		}
 	case n > 0:
@@ -174,7 +211,11 @@ func (st *stream) readFraming() {
 	default:
 		h.Framing = message.Framing{Kind: message.Chunked}
 	}
+	return nil
 }
+
+// isLength takes what HTTP/1.1 takes: digits, in reason.
+func isLength(s string) bool { return s != "" && len(s) <= 18 && strings.Trim(s, "0123456789") == "" }
 
 // WholeBody has only the body that there is not: streams are pumped.
 func (st *stream) WholeBody() ([]byte, bool) { return nil, st.ended }

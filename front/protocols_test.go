@@ -69,7 +69,9 @@ func newSetup(t *testing.T, p protocol, handler http.HandlerFunc) *setup {
 
 func newSetupWith(t *testing.T, p protocol, change func(*Options), handler http.HandlerFunc) *setup {
 	t.Helper()
-	origin := httptest.NewServer(handler)
+	origin := httptest.NewUnstartedServer(handler)
+	origin.Config.DisableGeneralOptionsHandler = true
+	origin.Start()
 	t.Cleanup(origin.Close)
 	s := &setup{protocol: p, t: t}
 	s.backend = backendAt(origin.Listener.Addr().String())

@@ -12,63 +12,99 @@ type ID uint8
 
 const (
 	Other ID = iota
+	Authorization
 	CacheControl
+	CFConnectingIP
+	ClientIP
 	Connection
 	ContentLength
 	ContentType
+	Cookie
 	Date
 	Expect
 	Forwarded
-	HTTP2Settings
+	ForwardedFor
+	FrontEndHTTPS
 	Host
+	HTTP2Settings
 	IdempotencyKey
 	KeepAlive
+	MaxForwards
+	Proxy
 	ProxyAuthenticate
+	ProxyAuthorization
 	ProxyConnection
+	SetCookie
 	TE
 	Trailer
 	TransferEncoding
+	TrueClientIP
 	Upgrade
 	Via
+	XClientIP
+	XClusterClientIP
+	XForwarded
 	XForwardedFor
 	XForwardedHost
 	XForwardedProto
+	XOriginalHost
+	XOriginalURL
 	XRealIP
 	XRequestID
+	XRewriteURL
+	XURLScheme
 )
 
 var names = [...]string{
-	CacheControl:      "cache-control",
-	Connection:        "connection",
-	ContentLength:     "content-length",
-	ContentType:       "content-type",
-	Date:              "date",
-	Expect:            "expect",
-	Forwarded:         "forwarded",
-	HTTP2Settings:     "http2-settings",
-	Host:              "host",
-	IdempotencyKey:    "idempotency-key",
-	KeepAlive:         "keep-alive",
-	ProxyAuthenticate: "proxy-authenticate",
-	ProxyConnection:   "proxy-connection",
-	TE:                "te",
-	Trailer:           "trailer",
-	TransferEncoding:  "transfer-encoding",
-	Upgrade:           "upgrade",
-	Via:               "via",
-	XForwardedFor:     "x-forwarded-for",
-	XForwardedHost:    "x-forwarded-host",
-	XForwardedProto:   "x-forwarded-proto",
-	XRealIP:           "x-real-ip",
-	XRequestID:        "x-request-id",
+	Authorization:      "authorization",
+	CacheControl:       "cache-control",
+	CFConnectingIP:     "cf-connecting-ip",
+	ClientIP:           "client-ip",
+	Connection:         "connection",
+	ContentLength:      "content-length",
+	ContentType:        "content-type",
+	Cookie:             "cookie",
+	Date:               "date",
+	Expect:             "expect",
+	Forwarded:          "forwarded",
+	ForwardedFor:       "forwarded-for",
+	FrontEndHTTPS:      "front-end-https",
+	Host:               "host",
+	HTTP2Settings:      "http2-settings",
+	IdempotencyKey:     "idempotency-key",
+	KeepAlive:          "keep-alive",
+	MaxForwards:        "max-forwards",
+	Proxy:              "proxy",
+	ProxyAuthenticate:  "proxy-authenticate",
+	ProxyAuthorization: "proxy-authorization",
+	ProxyConnection:    "proxy-connection",
+	SetCookie:          "set-cookie",
+	TE:                 "te",
+	Trailer:            "trailer",
+	TransferEncoding:   "transfer-encoding",
+	TrueClientIP:       "true-client-ip",
+	Upgrade:            "upgrade",
+	Via:                "via",
+	XClientIP:          "x-client-ip",
+	XClusterClientIP:   "x-cluster-client-ip",
+	XForwarded:         "x-forwarded",
+	XForwardedFor:      "x-forwarded-for",
+	XForwardedHost:     "x-forwarded-host",
+	XForwardedProto:    "x-forwarded-proto",
+	XOriginalHost:      "x-original-host",
+	XOriginalURL:       "x-original-url",
+	XRealIP:            "x-real-ip",
+	XRequestID:         "x-request-id",
+	XRewriteURL:        "x-rewrite-url",
+	XURLScheme:         "x-url-scheme",
 }
 
 // String is the lower-case name, or "" for Other.
 func (id ID) String() string { return names[id] }
 
-// byLength holds the known names of each length, so that a look-up compares with three names at most.
+// byLength holds the known names of each length, so that a look-up compares with few.
 var byLength = func() (t [20][]ID) {
-	for id := CacheControl; int(id) < len(names); id++ {
+	for id := Other + 1; int(id) < len(names); id++ {
 		n := len(names[id])
 		t[n] = append(t[n], id)
 	}
@@ -77,11 +113,12 @@ var byLength = func() (t [20][]ID) {
 
 // Lookup finds the ID of a field name, whatever its case.
 func Lookup(name []byte) ID {
-	if len(name) >= len(byLength) {
+	if len(name) >= len(byLength) || len(name) == 0 {
 		return Other
 	}
+	first := name[0] | 0x20
 	for _, id := range byLength[len(name)] {
-		if EqualFold(name, names[id]) {
+		if names[id][0] == first && EqualFold(name, names[id]) {
 			return id
 		}
 	}

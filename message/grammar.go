@@ -3,6 +3,7 @@ package message
 import (
 	"bytes"
 	"encoding/binary"
+	"net/netip"
 )
 
 // tokenBytes are the bytes of a token (RFC 9110 §5.6.2), the grammar of methods and field names.
@@ -62,32 +63,68 @@ func plain(b []byte) bool {
 	return true
 }
 
-// IsTarget reports whether b may stand as a request target on the wire: visible ASCII, and no fragment. A backslash is
-// refused too: some servers read it as a slash, and then the path routed on is not the path served.
+// IsTarget reports whether b may stand as a request target on the wire: visible ASCII, and no fragment. A backslash
+// before the query is refused too: some servers read it as a slash, and then the path routed on is not the path served.
+// In a query browsers send it as it is.
 func IsTarget(b []byte) bool {
-	for _, c := range b {
-		if c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' {
+	for i, c := range b {
+		if c <= 0x20 || c >= 0x7f || c == '#' || c == '\\' && bytes.IndexByte(b[:i], '?') < 0 {
 			return false
 		}
 	}
 	return len(b) > 0
 }
 
-// IsAuthority reports whether b is a host with an optional port, without userinfo (RFC 9110 §7.2, RFC 3986 §3.2).
+// IsAuthority reports whether b is a host with an optional port, without userinfo (RFC 9110 §7.2, RFC 3986 §3.2). An
+// empty port is refused, which the grammar lets stand: no client sends it, and readers may differ on what it means.
 func IsAuthority(b []byte) bool {
 	host, port := SplitPort(b)
-	if len(host) == 0 || len(port) > 5 {
+	switch {
+	case len(host) == 0, port != nil && !isPort(port):
 		return false
+	case host[0] == '[':
+		return isIPv6(host)
 	}
-	for _, c := range port {
+	return all(host, &hostBytes) && host[0] != '.' && !bytes.Contains(host, emptyLabel)
+}
+
+// emptyLabel is in no name (RFC 1035 §2.3.1); the dot that ends a full one is not followed by another.
+var emptyLabel = []byte("..")
+
+func isPort(b []byte) bool {
+	n := 0
+	for _, c := range b {
 		if c < '0' || c > '9' {
 			return false
 		}
+		n = n*10 + int(c-'0')
 	}
-	if host[0] == '[' {
-		return len(host) > 2 && host[len(host)-1] == ']' && all(host[1:len(host)-1], &addressBytes)
+	return len(b) > 0 && len(b) <= len("65535") && n <= 65535
+}
+
+// isIPv6 reads an IP-literal (RFC 3986 §3.2.2). A zone means nothing to a peer, and of the versions to come there is none.
+func isIPv6(literal []byte) bool {
+	n := len(literal)
+	if n < 4 || literal[n-1] != ']' || !all(literal[1:n-1], &addressBytes) {
+		return false
 	}
-	return all(host, &hostBytes)
+	a, err := netip.ParseAddr(string(literal[1 : n-1]))
+	return err == nil && a.Is6()
+}
+
+// CanonicalAuthority brings an authority into the one form that is routed on and forwarded: in lower case (RFC 3986
+// §6.2.2.1), and without the dot that ends a full domain name. It works in place.
+func CanonicalAuthority(b []byte) []byte {
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	host, _ := SplitPort(b)
+	if n := len(host); n > 1 && host[n-1] == '.' {
+		return append(b[:n-1], b[n:]...)
+	}
+	return b
 }
 
 // SplitPort cuts "host:port" into its parts; the port is nil when there is none.

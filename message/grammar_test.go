@@ -82,17 +82,22 @@ func TestIsTarget(t *testing.T) {
 	if IsTarget(nil) {
 		t.Error("a target is not empty")
 	}
+	if !IsTarget([]byte(`/a?b=\d`)) || IsTarget([]byte(`/a\?b`)) || IsTarget([]byte("/a?b#c")) {
+		t.Error("a backslash is refused before the query, where it could pass for a slash")
+	}
 }
 
 func TestIsAuthority(t *testing.T) {
 	good := []string{
-		"a", "example.com", "EXAMPLE.com:80", "a:", "a:0", "a:65535", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:443",
-		"[::ffff:10.0.0.1]:1", "_dmarc.example", "xn--bcher-kva.example", "a-b.c-d", "localhost.", "1", "[fe80::1]:",
+		"a", "example.com", "EXAMPLE.com:80", "a:0", "a:65535", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:443",
+		"[::ffff:10.0.0.1]:1", "_dmarc.example", "xn--bcher-kva.example", "a-b.c-d", "localhost.", "1",
 	}
 	bad := []string{
 		"", ":", ":80", "a:b", "a:80:80", "a:123456", "a:-1", "a:+1", "a: 80", "a b", " a", "a ", "a,b", "a/b", "a@b", "user@a:80",
 		"a?b", "a#b", "a\\b", "a%20b", "%61", "[", "]", "[]", "[::1", "::1]", "[::1]x", "[::1]]", "[[::1]]", "[::1]:x", "[g::1]",
 		"[::1%25eth0]", "a]:80", "[v1.x]", "a\x00b", "a\tb", "\xc3\xa9", "a;b", "a'b", "a*b", "*", "a|b", "::1", "a:8\n",
+		"a:", "[fe80::1]:", "a:65536", "a:99999", "[1.2.3.4]", "[1:2:3:4:5:6:7:8:9]", "[1:::2]", "[12345::]", "[a]", "[:]", "[.]",
+		".", "..", ".a", "a..b", "a..", "a..:80",
 	}
 	for _, s := range good {
 		if !IsAuthority([]byte(s)) {

@@ -58,6 +58,12 @@ var (
 	errBodySlow  = &Error{Status: 408, Fault: ByClient, What: "the request body came too slowly"}
 	errBroken    = &Error{Status: statusClientGone, Fault: ByClient, What: "the client broke the tunnel off"}
 	errBrokenOff = &Error{Status: 502, Fault: ByBackend, What: "the backend broke the tunnel off"}
+	errNominates = &Error{Status: 502, Fault: ByBackend, What: "the backend's Connection names too many fields"}
+	errTrace     = &Error{Status: 405, Fault: ByClient, What: "TRACE is not passed on (RFC 9110 §9.3.8)"}
+	errTwice     = &Error{Status: 400, Fault: ByClient, What: "a field that has one value was sent twice (RFC 9110 §5.3)"}
+	errForwards  = &Error{Status: 400, Fault: ByClient, What: "malformed Max-Forwards (RFC 9110 §7.6.2)"}
+	errEscape    = &Error{Status: 400, Fault: ByClient, What: "malformed escape in the path, or one that no path needs (RFC 3986 §2.1)"}
+	errUnclear   = &Error{Status: 400, Fault: ByClient, What: "servers read this path in different ways, and it is another service's in one of them"}
 	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
 )
 

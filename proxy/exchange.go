@@ -82,6 +82,9 @@ type Exchange struct {
 	intake   intake
 	pump     pump
 
+	unclear   bool // servers read the request's path in different ways
+	recipient bool // the request may go no further than here (RFC 9110 §7.6.2)
+
 	class atomic.Uint32 // a drain.Class
 	gone  atomic.Bool   // the client left
 	cut   atomic.Bool   // a drain ended it

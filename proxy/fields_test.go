@@ -53,18 +53,22 @@ func TestRequestFieldsThatEndHere(t *testing.T) {
 		gone   []string
 		kept   []string
 	}{
-		{"about this connection", []string{"Connection: close", "Keep-Alive: 5", "Proxy-Connection: x", "TE: trailers", "Upgrade: foo", "HTTP2-Settings: x"},
+		{"about this connection", []string{"Connection: close", "Keep-Alive: 5", "Proxy-Connection: x", "TE: gzip;q=0.5", "Upgrade: foo", "HTTP2-Settings: x"},
 			[]string{"Connection", "Keep-Alive", "Proxy-Connection", "TE", "Upgrade", "HTTP2-Settings"}, nil},
+		{"for a proxy that asks for credentials", []string{"Proxy-Authorization: Basic x", "Proxy-Authenticate: Basic"}, []string{"Proxy-Authorization", "Proxy-Authenticate"}, nil},
+		{"the address of a proxy, to a CGI program", []string{"Proxy: http://evil.org"}, []string{"Proxy"}, nil},
 		{"written anew", []string{"Host: a", "Content-Length: 5", "Transfer-Encoding: chunked", "Expect: 100-continue"},
 			[]string{"Host", "Content-Length", "Transfer-Encoding", "Expect"}, nil},
 		{"nominated", []string{"Connection: keep-alive, X-Hop , x-hop2", "X-Hop: 1", "X-HOP2: 2", "X-Stays: 3"},
 			[]string{"X-Hop", "X-HOP2"}, []string{"X-Stays: 3"}},
 		{"nominated in two fields", []string{"Connection: X-A", "Connection: X-B", "X-A: 1", "X-B: 2"}, []string{"X-A", "X-B"}, nil},
-		{"nominated, but needed behind us", []string{"Connection: Authorization, Cookie, Idempotency-Key, Via, Date", "Authorization: a", "Cookie: b", "Idempotency-Key: c"},
-			nil, []string{"Authorization: a", "Cookie: b", "Idempotency-Key: c"}},
+		{"nominated, but needed behind us", []string{"Connection: Authorization, Cookie, Idempotency-Key, Via, Date, Content-Type", "Authorization: a", "Cookie: b", "Idempotency-Key: c", "Via: d", "Content-Type: e"},
+			nil, []string{"Authorization: a", "Cookie: b", "Idempotency-Key: c", "Via: d", "Content-Type: e"}},
 		{"aliases of ours", []string{"X_Forwarded_For: 6.6.6.6", "x-forwarded_proto: https", "Content_Length: 7", "Transfer_Encoding: chunked", "HOST_: x", "X_Real_IP: y", "X_Request_ID: z"},
-			[]string{"X_Forwarded_For", "x-forwarded_proto", "Content_Length", "Transfer_Encoding", "X_Real_IP", "X_Request_ID"}, []string{"HOST_: x"}},
-		{"other underscores", []string{"my_field: 1", strings.Repeat("x_", 60) + ": 2"}, nil, []string{"my_field: 1"}},
+			[]string{"X_Forwarded_For", "x-forwarded_proto", "Content_Length", "Transfer_Encoding", "HOST_", "X_Real_IP", "X_Request_ID"}, nil},
+		{"with other bytes than underscores", []string{"X.Forwarded.For: 6.6.6.6", "x|real~ip: y", "_Host: z", "Content!Type: a", "X_Forwarded_Port: 1", "X_Original.URL: b", "_X-Forwarded-Client-Cert: c"},
+			[]string{"X.Forwarded.For", "x|real~ip", "_Host", "Content!Type", "X_Forwarded_Port", "X_Original.URL", "_X-Forwarded-Client-Cert"}, nil},
+		{"other underscores", []string{"my_field: 1", "csrf.token: 2", strings.Repeat("x_", 60) + ": 3"}, nil, []string{"my_field: 1", "csrf.token: 2", strings.Repeat("x_", 60) + ": 3"}},
 		{"all else, in order", []string{"Accept: a", "X-Multi: 1", "X-Multi: 2", "Trailer: X-Sum"}, nil, []string{"Accept: a", "X-Multi: 1", "X-Multi: 2", "Trailer: X-Sum"}},
 	}
 	for _, test := range tests {
@@ -84,6 +88,7 @@ func TestWhereARequestCameFrom(t *testing.T) {
 	forged := []string{
 		"X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 7.7.7.7, 8.8.8.8", "X-Forwarded-Host: evil.org", "X-Forwarded-Proto: gopher",
 		"X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Request-ID: theirs",
+		"X-Forwarded-Port: 1", "X-Forwarded-Client-Cert: root", "True-Client-IP: a", "X-Original-URL: /admin", "X-Rewrite-URL: /admin",
 	}
 	got := prepared(t, incoming(false, forged...))
 	want := []string{
@@ -97,7 +102,8 @@ func TestWhereARequestCameFrom(t *testing.T) {
 	friend := incoming(true, forged...)
 	got = prepared(t, friend)
 	want = []string{
-		"X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6",
+		"X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6", "X-Forwarded-Port: 1", "X-Forwarded-Client-Cert: root", "True-Client-IP: a",
+		"X-Original-URL: /admin", "X-Rewrite-URL: /admin",
 		"X-Forwarded-For: 6.6.6.6, 7.7.7.7, 8.8.8.8, 192.0.2.7", "X-Forwarded-Host: evil.org", "X-Forwarded-Proto: gopher",
 		"X-Request-Id: theirs", "Via: " + string(testProxy.via),
 	}
@@ -189,8 +195,12 @@ func TestUpgradeIsAskedForAsAPair(t *testing.T) {
 	}{
 		{"a WebSocket", websocket, message.Framing{}, &link{Conn: &http1.Conn{}}, true},
 		{"a body of no bytes", websocket, message.Framing{Kind: message.Length}, &link{Conn: &http1.Conn{}}, true},
-		{"another protocol", []byte("TLS"), message.Framing{}, &link{Conn: &http1.Conn{}}, true},
+		{"another protocol", []byte("echo"), message.Framing{}, &link{Conn: &http1.Conn{}}, true},
+		{"TLS would hide requests", []byte("TLS"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
 		{"HTTP/2 would carry requests unread", []byte("H2C"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
+		{"by its other name", []byte("h2"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
+		{"with its version", []byte("HTTP/2.0"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
+		{"HTTP without one", []byte("Http"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
 		{"a list", []byte("websocket, x"), message.Framing{}, &link{Conn: &http1.Conn{}}, false},
 		{"with a body", websocket, message.Framing{Kind: message.Length, Length: 1}, &link{Conn: &http1.Conn{}}, false},
 		{"with a chunked body", websocket, message.Framing{Kind: message.Chunked}, &link{Conn: &http1.Conn{}}, false},
@@ -209,6 +219,108 @@ func TestUpgradeIsAskedForAsAPair(t *testing.T) {
 	}
 }
 
+func TestTrailersAreWishedForAsAPair(t *testing.T) {
+	for te, passed := range map[string]bool{"trailers": true, "Trailers": true, "gzip, trailers": true, "gzip": false, "trailers;q=0": false, "": false} {
+		lines := prepared(t, incoming(false, "Connection: TE", "TE: "+te))
+		if slices.Contains(lines, "TE: trailers") != passed || slices.Contains(lines, "Connection: TE") != passed {
+			t.Errorf("TE: %s: %q", te, lines)
+		}
+	}
+}
+
+func TestUpgradeNamedTwiceIsNone(t *testing.T) {
+	ex := incoming(false, "Connection: upgrade", "Upgrade: h2c", "Upgrade: websocket")
+	ex.Client, ex.Request.Upgrade = &link{Conn: &http1.Conn{}}, []byte("websocket")
+	if lines := prepared(t, ex); ex.Request.Upgrade != nil || slices.Contains(lines, "Upgrade: websocket") {
+		t.Errorf("%q", lines)
+	}
+}
+
+func TestFieldsThatHaveOneValue(t *testing.T) {
+	for _, test := range []struct {
+		name             string
+		stranger, friend *Error
+	}{
+		{"Authorization", errTwice, errTwice},
+		{"Content-Type", errTwice, errTwice},
+		{"X-Forwarded-Host", nil, errTwice},
+		{"X-Forwarded-Proto", nil, errTwice},
+		{"X-Real-IP", nil, errTwice},
+		{"X-Forwarded-For", nil, nil},
+		{"Forwarded", nil, nil},
+		{"Accept", nil, nil},
+		{"X-Own", nil, nil},
+	} {
+		for trusted, want := range map[bool]*Error{false: test.stranger, true: test.friend} {
+			if err := testProxy.prepare(incoming(trusted, test.name+": a", test.name+": a")); err != want {
+				t.Errorf("two %s, trusted %v: %v, want %v", test.name, trusted, err, want)
+			}
+			if err := testProxy.prepare(incoming(trusted, test.name+": a")); err != nil {
+				t.Errorf("one %s, trusted %v: %v", test.name, trusted, err)
+			}
+		}
+	}
+}
+
+func TestCookiesBecomeOneField(t *testing.T) {
+	lines := prepared(t, incoming(false, "Cookie: a=1", "X: y", "cookie: b=2; c=3", "COOKIE: d=4"))
+	if want := []string{"Cookie: a=1; b=2; c=3; d=4", "X: y"}; !slices.Equal(lines[:2], want) {
+		t.Errorf("%q, want first %q", lines, want)
+	}
+	if got := strings.Count(strings.ToLower(strings.Join(lines, "\n")), "cookie:"); got != 1 {
+		t.Errorf("%d fields", got)
+	}
+	if lines := prepared(t, incoming(false, "Cookie: ", "Cookie: ")); lines[0] != "Cookie: ; " {
+		t.Errorf("%q", lines)
+	}
+}
+
+func TestMaxForwards(t *testing.T) {
+	for _, test := range []struct {
+		method string
+		lines  []string
+		passed string // what the backend is told
+		err    *Error
+		ends   bool // Sluice is the recipient
+	}{
+		{"OPTIONS", []string{"Max-Forwards: 0"}, "", nil, true},
+		{"OPTIONS", []string{"Max-Forwards: 000"}, "", nil, true},
+		{"OPTIONS", []string{"Max-Forwards: 1"}, "0", nil, false},
+		{"OPTIONS", []string{"max-forwards: 10"}, "9", nil, false},
+		{"OPTIONS", []string{"Max-Forwards: 99999999999999999999999"}, "999", nil, false},
+		{"OPTIONS", []string{"Max-Forwards: "}, "", errForwards, false},
+		{"OPTIONS", []string{"Max-Forwards: -1"}, "", errForwards, false},
+		{"OPTIONS", []string{"Max-Forwards: +1"}, "", errForwards, false},
+		{"OPTIONS", []string{"Max-Forwards: 1, 2"}, "", errForwards, false},
+		{"OPTIONS", []string{"Max-Forwards: 1", "Max-Forwards: 1"}, "", errForwards, false},
+		{"GET", []string{"Max-Forwards: 0"}, "0", nil, false},
+		{"GET", []string{"Max-Forwards: x"}, "x", nil, false},
+		{"TRACE", []string{"Max-Forwards: 0"}, "", errTrace, false},
+		{"TRACE", nil, "", errTrace, false},
+	} {
+		ex := incoming(false, test.lines...)
+		ex.Request.Method = []byte(test.method)
+		err := testProxy.prepare(ex)
+		passed := string(ex.Request.Get(message.MaxForwards))
+		if err != test.err || ex.recipient != test.ends || err == nil && !test.ends && passed != test.passed {
+			t.Errorf("%s %q: %v, recipient %v, passed on as %q", test.method, test.lines, err, ex.recipient, passed)
+		}
+	}
+}
+
+func TestOneAuthorityIsRoutedOnAndForwarded(t *testing.T) {
+	for sent, want := range map[string]string{
+		"EXAMPLE.com": "example.com", "Example.Com.": "example.com", "a.:8080": "a:8080", "[::A]:1": "[::a]:1", "a:80": "a:80",
+	} {
+		ex := incoming(false)
+		ex.Request.Authority = []byte(sent)
+		lines := prepared(t, ex)
+		if got := string(ex.Request.Authority); got != want || !slices.Contains(lines, "X-Forwarded-Host: "+want) {
+			t.Errorf("%s became %s, %q", sent, got, lines)
+		}
+	}
+}
+
 func TestResponseFields(t *testing.T) {
 	tests := []struct {
 		reason  string
@@ -218,7 +330,7 @@ func TestResponseFields(t *testing.T) {
 		want    []string
 	}{
 		{"about the backend's connection", 200, message.Framing{Kind: message.Chunked},
-			[]string{"Connection: close, X-Hop", "Keep-Alive: 1", "Proxy-Connection: x", "Transfer-Encoding: chunked", "Upgrade: h2c", "X-Hop: 1", "Server: s"}, []string{"Server: s"}},
+			[]string{"Connection: close, X-Hop", "Keep-Alive: 1", "Proxy-Connection: x", "Proxy-Authenticate: Basic", "TE: x", "Transfer-Encoding: chunked", "Upgrade: h2c", "X-Hop: 1", "Server: s"}, []string{"Server: s"}},
 		{"a length is written anew", 200, message.Framing{Kind: message.Length, Length: 5}, []string{"Content-Length: 5", "A: b"}, []string{"A: b"}},
 		{"the length of what a GET would bring", 200, message.Framing{}, []string{"Content-Length: 5"}, []string{"Content-Length: 5"}},
 		{"of a 304 too", 304, message.Framing{}, []string{"Content-Length: 5"}, []string{"Content-Length: 5"}},
@@ -229,16 +341,22 @@ func TestResponseFields(t *testing.T) {
 	for _, test := range tests {
 		h := &message.Head{Status: test.status, Framing: test.framing}
 		addLines(h, test.lines)
-		if filterResponse(h); !slices.Equal(linesOf(h), test.want) {
+		if !filterResponse(h) || !slices.Equal(linesOf(h), test.want) {
 			t.Errorf("%s: %q, want %q", test.reason, linesOf(h), test.want)
 		}
+	}
+	h := &message.Head{Status: 200}
+	addLines(h, []string{"Connection: " + strings.Repeat("a,", 30000)})
+	if filterResponse(h) {
+		t.Error("a backend may not name as many fields as it likes either")
 	}
 }
 
 func TestTrailersThatAreDropped(t *testing.T) {
 	h := &message.Head{}
 	addLines(h, []string{"X-Sum: 1", "Content-Length: 5", "Transfer-Encoding: chunked", "Host: x", "Authorization: y", "Set-Cookie: z",
-		"Content-Type: a", "Cache-Control: b", "X-Forwarded-For: c", "X-Request-Id: d", "Connection: e", "X-Last: 2"})
+		"Content-Type: a", "Cache-Control: b", "X-Forwarded-For: c", "X-Request-Id: d", "Connection: e", "Cookie: f", "Content-Encoding: gzip", "Content-Range: g", "Location: h",
+		"If-Match: i", "Max-Forwards: 1", "X_Forwarded_For: j", "X-Forwarded-Port: k", "Content_Length: 9", "Proxy-Authorization: l", "WWW-Authenticate: m", "X-Last: 2"})
 	h.Fields = keepTrailers(h.Fields)
 	if got := linesOf(h); !slices.Equal(got, []string{"X-Sum: 1", "X-Last: 2"}) {
 		t.Errorf("%q", got)

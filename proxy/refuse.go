@@ -13,8 +13,10 @@ var (
 	nameContentType  = []byte("Content-Type")
 	nameCacheControl = []byte("Cache-Control")
 	nameRetryAfter   = []byte("Retry-After")
+	nameAllow        = []byte("Allow")
 	valueText        = []byte("text/plain; charset=utf-8")
 	valueNoStore     = []byte("no-store")
+	valueAllow       = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 )
 
 // reason is the phrase of a status.
@@ -44,20 +46,45 @@ func (ex *Exchange) Refuse(err *Error) {
 	h.Add(message.ContentType, nameContentType, valueText)
 	h.Add(message.CacheControl, nameCacheControl, valueNoStore)
 	h.Add(message.XRequestID, nameXRequestID, ex.id.bytes())
-	if err.Status == http.StatusServiceUnavailable {
+	switch err.Status {
+	case http.StatusMethodNotAllowed:
+		h.Add(message.Other, nameAllow, valueAllow)
+	case http.StatusServiceUnavailable:
 		h.Add(message.Other, nameRetryAfter, strconv.AppendInt(nil, int64(ex.retryAfter()/time.Second), 10))
 	}
 	body := fmt.Appendf(nil, "%d %s: %s\nrequest %s\n", err.Status, http.StatusText(err.Status), err.What, ex.id.bytes())
+	ex.answer(h, body)
+}
+
+// answerOptions answers for the server as a whole, as the last recipient of a request that may go no further.
+func (ex *Exchange) answerOptions() *Error {
+	ex.Status = http.StatusOK
+	h := &ex.response
+	h.Reset()
+	h.Status, h.Reason = ex.Status, reason(ex.Status)
+	h.Add(message.Other, nameAllow, valueAllow)
+	h.Add(message.XRequestID, nameXRequestID, ex.id.bytes())
+	if ex.answer(h, nil) != nil {
+		return errGone
+	}
+	return nil
+}
+
+// answer writes a response of our own.
+func (ex *Exchange) answer(h *message.Head, body []byte) error {
 	h.Framing = message.Framing{Kind: message.Length, Length: int64(len(body))}
 	ex.begun = true
 	ex.Client.ArmWrite(refuseWithin)
 	if _, whole := ex.Client.WholeBody(); !whole {
 		ex.Close = true
 	}
-	if ex.Client.WriteResponse(h) == nil && !ex.Request.IsHead() {
+	if err := ex.Client.WriteResponse(h); err != nil {
+		return err
+	}
+	if !ex.Request.IsHead() {
 		ex.Client.WriteBody(body)
 	}
-	ex.Client.Flush()
+	return ex.Client.Flush()
 }
 
 // refuseWithin is how long the writing of a refusal may take; it fits into any socket buffer that is not stuck.

@@ -14,7 +14,9 @@ import (
 // respond passes the final response on: its head, and its body as it comes.
 func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 	h := &ex.response
-	filterResponse(h)
+	if !filterResponse(h) {
+		return errNominates
+	}
 	ex.Status = h.Status
 	ex.Client.ArmWrite(p.timeouts.Write)
 	if h.Status == 101 {

@@ -4,7 +4,6 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"math/rand/v2"
@@ -84,6 +83,9 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 	if err := p.prepare(ex); err != nil {
 		return err
 	}
+	if ex.recipient {
+		return ex.answerOptions()
+	}
 	if err := p.takeIn(ex); err != nil {
 		return err
 	}
@@ -133,11 +135,10 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 // route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
 func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 	s := p.live.Load()
-	ex.Service = s.Route(ex.Request.Authority, ex.Request.Path())
-	switch {
-	case ex.Service == nil:
-		return s, errNoRoute
-	case ex.Service.exceeds(ex.Request.Framing.Length):
+	if err := ex.find(s); err != nil {
+		return s, err
+	}
+	if ex.Service.exceeds(ex.Request.Framing.Length) {
 		return s, errBodyLarge
 	}
 	return s, nil
@@ -255,23 +256,17 @@ func (p *Proxy) receive(ex *Exchange, conn *upstream.Conn) error {
 		}
 		if !h.Interim() {
 			ex.headCame(conn)
-			if h.Status == 101 && !ex.asked(h.Upgrade) {
+			if h.Status == 101 && !ex.asked(h) {
 				return errUpgrade
 			}
 			return nil
 		}
 		ex.Client.ArmWrite(p.timeouts.Write)
 		if err := ex.passInterim(h); err != nil {
-			return errGone
+			return err
 		}
 	}
 	return errInterim
-}
-
-// asked reports whether the client asked for the protocol that a backend switches to (RFC 9110 §7.8). One that does not
-// say which is taken to mean it.
-func (ex *Exchange) asked(protocol []byte) bool {
-	return ex.Request.Upgrade != nil && (protocol == nil || bytes.EqualFold(protocol, ex.Request.Upgrade))
 }
 
 // patience is how long the response may take from now on. While the body is on its way it may take as long as that.
@@ -287,9 +282,11 @@ func (ex *Exchange) passInterim(h *message.Head) error {
 	if h.Status == 100 || ex.Request.Minor == 0 {
 		return nil
 	}
-	filterResponse(h)
-	if err := ex.Client.WriteResponse(h); err != nil {
-		return err
+	if !filterResponse(h) {
+		return errNominates
 	}
-	return ex.Client.Flush()
+	if ex.Client.WriteResponse(h) != nil || ex.Client.Flush() != nil {
+		return errGone
+	}
+	return nil
 }

@@ -31,6 +31,7 @@ type Service struct {
 	Retry time.Duration // what Retry-After says when no backend is ready
 	Most  int64         // bytes of a request body; 0 is no limit
 	*Counters
+	plain string // Path without escapes
 }
 
 // exceeds reports a body of more bytes than the service takes.
@@ -39,12 +40,16 @@ func (s *Service) exceeds(bytes int64) bool { return s.Most > 0 && bytes > s.Mos
 // paths are the services of one host, longest path first.
 type paths []*Service
 
-// NewSnapshot builds the routes. Two services with one host and path are an error.
+// NewSnapshot builds the routes, and brings each service's Path into the form that the paths of requests have. Two services
+// with one host and path are an error.
 func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 	s := &Snapshot{Generation: generation, exact: map[string]*paths{}, wildcard: map[string]*paths{}, any: &paths{}}
 	for _, svc := range services {
 		if svc.Counters == nil {
 			svc.Counters = &Counters{}
+		}
+		if err := svc.takePath(); err != nil {
+			return nil, err
 		}
 		hosts := svc.Hosts
 		if len(hosts) == 0 {
@@ -57,6 +62,19 @@ func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 		}
 	}
 	return s, nil
+}
+
+// takePath refuses a path that servers read in more ways than one: which requests are below it would be open. A service
+// that an older snapshot has too is not written to: requests are reading it.
+func (svc *Service) takePath() error {
+	path, clarity := message.Canonical([]byte(svc.Path))
+	if clarity != message.Clear {
+		return fmt.Errorf("proxy: service %s: servers do not agree on how to read %s; give it a path without escaped signs, \";\" and \"//\"", svc.Name, svc.Path)
+	}
+	if plain := string(decode(bytes.Clone(path))); svc.Path != string(path) || svc.plain != plain {
+		svc.Path, svc.plain = string(path), plain
+	}
+	return nil
 }
 
 func (s *Snapshot) at(host string) *paths {
@@ -87,44 +105,39 @@ func (p *paths) add(svc *Service) error {
 // maxHost is the longest host that is looked up; DNS allows no longer one.
 const maxHost = 255
 
-// Route finds the service for a request, or nil. An exact host wins over a wildcard, and that over any host; a host whose
-// services all have other paths falls through to the next.
-func (s *Snapshot) Route(authority, path []byte) *Service {
+// Route finds the service for a request, or nil. Authority and path are in their canonical form. An exact host wins over
+// a wildcard, and that over any host; a host whose services all have other paths falls through to the next.
+func (s *Snapshot) Route(authority, path []byte) *Service { return s.find(authority, path, false) }
+
+// find goes by what a path means in place of how it is written, when it is decoded.
+func (s *Snapshot) find(authority, path []byte, decoded bool) *Service {
 	if len(s.exact) == 0 && len(s.wildcard) == 0 {
-		return s.any.find(path)
+		return s.any.find(path, decoded)
 	}
 	host, _ := message.SplitPort(authority)
 	if len(host) > 0 && len(host) <= maxHost {
-		var lower [maxHost]byte
-		key := lower[:lowerInto(lower[:], host)]
-		if svc := s.exact[string(key)].find(path); svc != nil {
+		if svc := s.exact[string(host)].find(path, decoded); svc != nil {
 			return svc
 		}
-		if dot := bytes.IndexByte(key, '.'); dot >= 0 {
-			if svc := s.wildcard[string(key[dot+1:])].find(path); svc != nil {
+		if dot := bytes.IndexByte(host, '.'); dot >= 0 {
+			if svc := s.wildcard[string(host[dot+1:])].find(path, decoded); svc != nil {
 				return svc
 			}
 		}
 	}
-	return s.any.find(path)
+	return s.any.find(path, decoded)
 }
 
-func lowerInto(dst, src []byte) int {
-	for i, c := range src {
-		if 'A' <= c && c <= 'Z' {
-			c |= 0x20
-		}
-		dst[i] = c
-	}
-	return len(src)
-}
-
-func (p *paths) find(path []byte) *Service {
+func (p *paths) find(path []byte, decoded bool) *Service {
 	if p == nil {
 		return nil
 	}
 	for _, svc := range *p {
-		if under(path, svc.Path) {
+		prefix := svc.Path
+		if decoded {
+			prefix = svc.plain
+		}
+		if under(path, prefix) {
 			return svc
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,33 @@ func TestBytesBesideTheHeads(t *testing.T) {
 	c.head()
 	c.expect("greeting")
 	b.expect("early")
+}
+
+// TestBytesBehindARefusedUpgrade: they may be meant for the protocol that was asked for, or be a request that hides behind
+// that one. No backend ever reads them.
+func TestBytesBehindARefusedUpgrade(t *testing.T) {
+	smuggled := "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	for _, answer := range []string{
+		ok0, "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+		ok + "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
+	} {
+		w := newWorld(t, 1, generous)
+		c := w.ask(upgrade, smuggled)
+		b := w.origins[0].conn()
+		b.has("GET /ws HTTP/1.1")
+		c.send(smuggled)
+		b.send(answer)
+		b.ends()
+		c.closeWrite()
+		if text, _ := c.rest(); strings.Count(text, "HTTP/1.1 ") != 1 || !strings.Contains(text, "Connection: close") {
+			t.Errorf("%q was answered with %q", answer, text)
+		}
+		w.over()
+		w.origins[0].unused()
+		if w.origins[0].Endpoint.Idle() != 0 {
+			t.Errorf("%q: the connection was kept", answer)
+		}
+	}
 }
 
 func TestTunnelThatBreaks(t *testing.T) {
