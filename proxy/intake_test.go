@@ -65,9 +65,9 @@ func TestBodyThatNeverComes(t *testing.T) {
 		leave              func(*peer)
 		status             int
 	}{
-		{"the client closes", long, "half", func(c *peer) { c.Close() }, 499},
+		{"the client closes", long, "half", func(c *peer) { c.Close() }, 400},
 		{"the client resets", long, "half", (*peer).reset, 499},
-		{"the client ends its side", long, "half", (*peer).closeWrite, 499},
+		{"the client ends its side", long, "half", (*peer).closeWrite, 400},
 		{"a malformed chunk", "Transfer-Encoding: chunked\r\n\r\n", "4\r\nbody\r\n", func(c *peer) { c.send("zz\r\n"); c.has("HTTP/1.1 400", "Connection: close") }, 400},
 	}
 	for _, test := range tests {
