@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -35,38 +36,68 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 }
 
 func measureAll(ctx context.Context, o options, dir string, cpus cpuList, out io.Writer) (report, error) {
-	list, sluice, err := resolvePeers(ctx, o, dir)
+	list, err := resolvePeers(ctx, o, dir)
 	if err != nil {
 		return report{}, err
 	}
-	all := report{Machine: describeMachine(ctx, o, sluice, cpus, time.Now())}
+	all := report{Machine: describeMachine(ctx, list, cpus, time.Now())}
 	all.Machine.print(out)
 	for _, w := range o.works {
-		f := field{work: w, peers: list, dir: dir, seconds: o.seconds, retries: o.retries, out: out}
-		res, err := measureWork(ctx, f, o.rounds, cpus)
+		res, err := measureWork(ctx, o.field(w, list, dir, out), o.rounds, cpus)
 		if err != nil {
 			return all, fmt.Errorf("work %s: %w", w.name, err)
+		}
+		if o.configs {
+			res.printConfigs(out)
 		}
 		res.print(out)
 		all.Works = append(all.Works, res)
 	}
+	if o.strace {
+		small := works()[0]
+		if all.Calls, err = countCalls(ctx, o.field(small, list, dir, out), cpus); err != nil {
+			return all, err
+		}
+		printCalls(out, small.name, all.Calls)
+	}
+	all.printGoals(out)
 	return all, nil
 }
 
+func (o options) field(w work, list []server, dir string, out io.Writer) field {
+	return field{work: w, peers: list, dir: dir, seconds: o.seconds, retries: o.retries, out: out}
+}
+
 // resolvePeers turns names into servers, with a binary for sluice where it is asked for.
-func resolvePeers(ctx context.Context, o options, dir string) (list []server, sluice string, err error) {
+func resolvePeers(ctx context.Context, o options, dir string) (list []server, err error) {
+	binaries := o.goBinaries()
 	for _, name := range o.peers {
 		if name == "sluice" {
-			if sluice, err = sluiceBinary(ctx, o, dir); err != nil {
-				return nil, "", err
+			if binaries[name], err = sluiceBinary(ctx, o, dir); err != nil {
+				return nil, err
 			}
 		}
 	}
 	for _, name := range o.peers {
-		p, _ := findPeer(sluice, name)
+		p, _ := findPeer(binaries, name)
+		if _, err := exec.LookPath(p.binary); err != nil {
+			return nil, fmt.Errorf("%w; say where it is by --%s, or leave it out of --peers", err, name)
+		}
 		list = append(list, p)
 	}
-	return list, sluice, nil
+	return list, nil
+}
+
+// goBinaries are those that no package brings. They are run in folders of their own, so that a path must be whole.
+func (o options) goBinaries() map[string]string {
+	found := map[string]string{}
+	for name, path := range map[string]string{"traefik": o.traefik, "kamal-proxy": o.kamal} {
+		found[name] = name
+		if path != "" {
+			found[name], _ = filepath.Abs(path)
+		}
+	}
+	return found
 }
 
 func sluiceBinary(ctx context.Context, o options, dir string) (string, error) {

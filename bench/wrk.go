@@ -11,12 +11,13 @@ import (
 	"time"
 )
 
-// load is what wrk says of one run.
+// load is what the load says of one run.
 type load struct {
 	Requests int64         `json:"requests"`
 	Took     time.Duration `json:"took_ns"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
+	Max      time.Duration `json:"max_ns,omitempty"`
 	errors   string        // wrk's own words; "" when every request got its answer
 }
 

@@ -95,9 +95,13 @@ func (g *Generator) Warm(ctx context.Context) error {
 	return err
 }
 
-// Measure sends for as long as the plan says.
+// Measure sends for as long as the plan says. A connection that ended since it warmed up is an error, also where nothing
+// is to be sent.
 func (g *Generator) Measure(ctx context.Context) (Result, error) {
 	g.late = 0
+	if _, err := g.take(0); err != nil {
+		return Result{}, err
+	}
 	took, err := g.run(ctx, g.dueIn(g.plan.Measured))
 	if err != nil || len(g.took) == 0 {
 		return Result{}, err
@@ -177,13 +181,17 @@ func (g *Generator) until(start time.Time, sent, total int64) time.Time {
 
 // await waits for answers, until the time given, and takes what came.
 func (g *Generator) await(until time.Time) (moved bool, err error) {
-	timeout := int(time.Second / time.Millisecond) // often enough to notice that nobody wants this any more
 	if !until.IsZero() {
 		if err := g.wakeAt(until); err != nil {
 			return false, err
 		}
 	}
-	n, err := unix.EpollWait(g.epoll, g.events, timeout)
+	return g.take(time.Second) // often enough to notice that nobody wants this any more
+}
+
+// take waits no longer than the timeout for something to happen, and takes it.
+func (g *Generator) take(timeout time.Duration) (moved bool, err error) {
+	n, err := unix.EpollWait(g.epoll, g.events, int(timeout.Milliseconds()))
 	if err == unix.EINTR {
 		return false, nil
 	}
