@@ -75,7 +75,7 @@ func (g *generator) measure() (load, error) {
 	}
 	var r openloop.Result
 	err = json.Unmarshal(line, &r)
-	return load{Requests: r.Requests, Took: r.Took, P50: r.P50, P99: r.P99, Max: r.Max}, err
+	return load{Requests: r.Requests, Took: r.Took, P50: r.P50, P99: r.P99, Max: r.Max, Lag: r.Lag}, err
 }
 
 // explain puts what the generator said before it ended in place of what its pipe says.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"maps"
 	"os/exec"
+	"slices"
 	"strings"
 )
 
@@ -59,8 +61,10 @@ func peerNames(list string, o options) []string {
 		return strings.Split(list, ",")
 	}
 	names := append(strings.Split(usual, ","), "caddy")
-	for name, path := range o.goBinaries() {
-		if _, err := exec.LookPath(path); err == nil {
+	binaries := o.goBinaries()
+	for _, name := range slices.Sorted(maps.Keys(binaries)) {
+		// A path that was given and is wrong must be told of, not left out.
+		if _, err := exec.LookPath(binaries[name]); err == nil || binaries[name] != name {
 			names = append(names, name)
 		}
 	}

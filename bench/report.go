@@ -130,6 +130,11 @@ func (res result) notes() (list []string) {
 	if len(res.Rounds) > 0 && res.Rounds[0].Rate > 0 {
 		list = append(list, fmt.Sprintf("at %.0f requests per second", res.Rounds[0].Rate))
 	}
+	for _, peer := range res.peerNames() {
+		if lag := res.medianOf(peer, func(r round) float64 { return r.Load.Lag.Seconds() * 1000 }); lag > 0 && len(res.Sizes) == 0 {
+			list = append(list, fmt.Sprintf("%s: 1%% of the requests were sent over %.2f ms late, which is in its latency and not its fault", peer, lag))
+		}
+	}
 	return list
 }
 

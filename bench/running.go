@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -142,18 +143,24 @@ func (s server) tell(ctx context.Context, at site, p *process) error {
 	}
 }
 
+// Ports are looked for below those that the kernel gives to whoever asks for any, or connects: between our look and the
+// server's start it would give one of those to another program.
+const firstPort, lastPort = 10_000, 30_000
+
 // freeAddresses finds ports nobody listens on. They are free again when this returns, so use them at once.
 func freeAddresses(n int) ([]string, error) {
 	var found []string
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", firstPort+rand.IntN(lastPort-firstPort)))
 		if err != nil {
-			return nil, fmt.Errorf("finding a free port: %w", err)
+			continue
 		}
 		defer l.Close()
-		found = append(found, l.Addr().String())
+		if found = append(found, l.Addr().String()); len(found) == n {
+			return found, nil
+		}
 	}
-	return found, nil
+	return nil, fmt.Errorf("no free port on 127.0.0.1 from %d to %d", firstPort, lastPort)
 }
 
 // readyWithin is how long a server may take from its start to its first 200: Sluice and HAProxy check the backend

@@ -18,6 +18,7 @@ type load struct {
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
 	Max      time.Duration `json:"max_ns,omitempty"`
+	Lag      time.Duration `json:"lag_p99_ns,omitempty"` // of the load itself, at a constant rate
 	errors   string        // wrk's own words; "" when every request got its answer
 }
 

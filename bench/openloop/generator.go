@@ -22,6 +22,7 @@ type Generator struct {
 	events  []unix.EpollEvent
 	buf     []byte
 	took    []time.Duration // of each answered request
+	lags    []time.Duration // of each request that had a connection when it was due
 	late    int64
 }
 
@@ -107,15 +108,19 @@ func (g *Generator) Measure(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	slices.Sort(g.took)
+	slices.Sort(g.lags)
 	return Result{
-		Requests: int64(len(g.took)), Took: took, Late: g.late,
-		P50: g.percentile(0.5), P99: g.percentile(0.99), Max: g.took[len(g.took)-1],
+		Requests: int64(len(g.took)), Took: took, Late: g.late, Lag: percentile(g.lags, 0.99),
+		P50: percentile(g.took, 0.5), P99: percentile(g.took, 0.99), Max: g.took[len(g.took)-1],
 	}, nil
 }
 
-// percentile is the least time within which so large a part of the requests was answered.
-func (g *Generator) percentile(part float64) time.Duration {
-	return g.took[min(len(g.took)-1, int(part*float64(len(g.took))))]
+// percentile is the least time within which so large a part lies.
+func percentile(sorted []time.Duration, part float64) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	return sorted[min(len(sorted)-1, int(part*float64(len(sorted))))]
 }
 
 func (g *Generator) dueIn(d time.Duration) int64 { return int64(g.plan.Rate * d.Seconds()) }
@@ -125,7 +130,7 @@ const stalled = 10 * time.Second
 
 // run sends total requests, each when it is due, and returns when all are answered.
 func (g *Generator) run(ctx context.Context, total int64) (time.Duration, error) {
-	g.took = slices.Grow(g.took[:0], int(total))
+	g.took, g.lags = slices.Grow(g.took[:0], int(total)), slices.Grow(g.lags[:0], int(total))
 	start := time.Now()
 	last := start
 	for sent := int64(0); int64(len(g.took)) < total; {
@@ -163,6 +168,8 @@ func (g *Generator) sendDue(start, now time.Time, total int64, sent *int64) erro
 		due := g.due(start, *sent)
 		if c.idle.After(due) {
 			g.late++
+		} else {
+			g.lags = append(g.lags, now.Sub(due))
 		}
 		if err := c.send(g.request, due); err != nil {
 			return err

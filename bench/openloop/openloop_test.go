@@ -51,7 +51,7 @@ func TestEachConnectionIsUsedInTurn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Requests != 200 || got.Took < 150*time.Millisecond || got.P50 <= 0 || got.P99 < got.P50 || got.Max < got.P99 {
+	if got.Requests != 200 || got.Took < 150*time.Millisecond || got.P50 <= 0 || got.P99 < got.P50 || got.Max < got.P99 || got.Lag <= 0 || got.Lag > got.P99 {
 		t.Errorf("got %+v, want the 200 requests that were due in 0.2 s", got)
 	}
 	sum := 0

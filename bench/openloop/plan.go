@@ -29,7 +29,8 @@ type Result struct {
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
 	Max      time.Duration `json:"max_ns"`
-	Late     int64         `json:"late"` // requests that found every connection busy when they were due
+	Late     int64         `json:"late"`       // requests that found every connection busy when they were due
+	Lag      time.Duration `json:"lag_p99_ns"` // how late the others were sent, by the fault of the generator or of its core
 }
 
 // check refuses what cannot be run. The bounds only catch slips.
