@@ -28,40 +28,51 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // for nginx's workers
 		return err
 	}
-	found, err := measureAll(ctx, o, dir, cpus, out)
+	list, err := resolvePeers(ctx, o, dir)
 	if err != nil {
 		return err
 	}
-	return found.finish(o)
-}
-
-func measureAll(ctx context.Context, o options, dir string, cpus cpuList, out io.Writer) (report, error) {
-	list, err := resolvePeers(ctx, o, dir)
-	if err != nil {
-		return report{}, err
-	}
 	all := report{Machine: describeMachine(ctx, list, cpus, time.Now())}
 	all.Machine.print(out)
+	err = all.measure(ctx, o, list, dir, cpus, out)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	all.printGoals(out)
+	return errors.Join(err, all.finish(o))
+}
+
+// measure goes on where a work fails: what the others show is true all the same.
+func (r *report) measure(ctx context.Context, o options, list []server, dir string, cpus cpuList, out io.Writer) (failed error) {
 	for _, w := range o.works {
 		res, err := measureWork(ctx, o.field(w, list, dir, out), o.rounds, cpus)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return all, fmt.Errorf("work %s: %w", w.name, err)
+			err = fmt.Errorf("work %s: %w", w.name, err)
+			fmt.Fprintf(out, "failed: %v\n", err)
+			failed = errors.Join(failed, err)
+			continue
 		}
 		if o.configs {
 			res.printConfigs(out)
 		}
 		res.print(out)
-		all.Works = append(all.Works, res)
+		r.Works = append(r.Works, res)
 	}
-	if o.strace {
-		small := works()[0]
-		if all.Calls, err = countCalls(ctx, o.field(small, list, dir, out), cpus); err != nil {
-			return all, err
-		}
-		printCalls(out, small.name, all.Calls)
+	return errors.Join(failed, r.trace(ctx, o, list, dir, cpus, out))
+}
+
+// trace counts system calls, where it is asked to.
+func (r *report) trace(ctx context.Context, o options, list []server, dir string, cpus cpuList, out io.Writer) (err error) {
+	if !o.strace {
+		return nil
 	}
-	all.printGoals(out)
-	return all, nil
+	small := works()[0]
+	r.Calls, err = countCalls(ctx, o.field(small, list, dir, out), cpus)
+	printCalls(out, small.name, r.Calls)
+	return err
 }
 
 func (o options) field(w work, list []server, dir string, out io.Writer) field {

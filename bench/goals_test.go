@@ -74,3 +74,27 @@ func TestTableOfGoals(t *testing.T) {
 		}
 	}
 }
+
+// TestOneWorkThatFailsLeavesTheOthers: a run of half an hour must not be lost to one of its works.
+func TestOneWorkThatFailsLeavesTheOthers(t *testing.T) {
+	needs(t, "wrk", "nginx", "taskset")
+	broken := works()[0]
+	broken.name, broken.proxyCPUs = "broken", 1<<20 // more cores than there are
+	start := workNamed(t, "start")
+	p, _ := findPeer(nil, "nginx")
+	cpus, err := allowedCPUs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	openToNginx(t, dir)
+	var r report
+	var out strings.Builder
+	err = r.measure(t.Context(), options{rounds: 1, seconds: 1, works: []work{broken, start}}, []server{p}, dir, cpus, &out)
+	if err == nil || !strings.Contains(err.Error(), "work broken: ") || !strings.Contains(out.String(), "failed: ") {
+		t.Errorf("got %v", err)
+	}
+	if len(r.Works) != 1 || r.Works[0].Work != "start" {
+		t.Errorf("%d works were kept, want the one that did not fail", len(r.Works))
+	}
+}

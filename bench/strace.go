@@ -60,7 +60,7 @@ func (f *field) callsOf(ctx context.Context, p server) (calls, error) {
 		return calls{}, err
 	}
 	defer proxy.stop()
-	if _, err := runWrk(ctx, f.work, f.script, proxy.url, int(warmUp.Seconds()), f.place.load); err != nil {
+	if err := f.warm(ctx, proxy); err != nil {
 		return calls{}, err
 	}
 	counted := filepath.Join(f.dir, "strace-"+p.name)

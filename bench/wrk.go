@@ -27,6 +27,8 @@ func (l load) perSecond() float64 { return float64(l.Requests) / l.Took.Seconds(
 // errLoad means that some requests failed, so that CPU per request would be a figure of something else.
 var errLoad = errors.New("the load saw errors")
 
+var errNone = errors.New("no request was answered")
+
 var (
 	wrkTotal   = regexp.MustCompile(`(?m)^\s*(\d+) requests in ([\d.]+)(us|ms|s|m|h),`)
 	wrkPercent = regexp.MustCompile(`(?m)^\s*(50|99)%\s+([\d.]+)(us|ms|s|m|h)\s*$`)
@@ -76,7 +78,7 @@ func (l load) check() error {
 		return fmt.Errorf("%w: %s", errLoad, l.errors)
 	}
 	if l.Requests == 0 || l.Took <= 0 {
-		return fmt.Errorf("%w: no request was answered", errLoad)
+		return fmt.Errorf("%w: %w", errLoad, errNone)
 	}
 	return nil
 }
