@@ -43,9 +43,10 @@ func TestVerdicts(t *testing.T) {
 		}
 	}
 	for reason, res := range map[string]result{
-		"nobody to compare with": {figure: cost, Rounds: rounds("sluice", 1)},
-		"no sluice":              {figure: memory, Rounds: rounds("nginx", 1)},
-		"one size only":          {figure: netCost, Sizes: []int{1, 10}, Rounds: sized(1, 20)},
+		"nobody to compare with":               {figure: cost, Rounds: rounds("sluice", 1)},
+		"no sluice":                            {figure: memory, Rounds: rounds("nginx", 1)},
+		"more is subtracted than was measured": {figure: netCost, Sizes: []int{1, 10}, Rounds: join(sized(1, 20), sized(10, -5))},
+		"one size only":                        {figure: netCost, Sizes: []int{1, 10}, Rounds: sized(1, 20)},
 	} {
 		if v, ok := res.judge(); ok {
 			t.Errorf("%s: got %q", reason, v)

@@ -93,19 +93,21 @@ func (res result) printPeers(table io.Writer) {
 	}
 }
 
-// printSizes has a line for each peer and size: the figure, and how it stands to that of the first size.
+// printSizes has a line for each peer and size: the figure, without and with what the proxy does without any load, and how
+// each stands to that of the first size.
 func (res result) printSizes(table io.Writer) {
-	fmt.Fprintf(table, "\tsize\t%s\tmin\tmax\tof the first\trequests/s\twithout load: ms CPU/s\t\n", res.Unit)
+	fmt.Fprintf(table, "\tsize\t%s\tmin\tmax\tof the first\twith checks\tof the first\trequests/s\tchecks: ms CPU/s\t\n", res.Unit)
 	for _, peer := range res.peerNames() {
-		first := 0.0
+		var first, firstWhole float64
 		for _, size := range res.Sizes {
 			at := result{Rounds: ofSize(res.Rounds, size), figure: res.figure}
 			values := spreadOf(collect(at.Rounds, peer, res.figure.of))
+			whole := at.medianOf(peer, round.perRequest)
 			if first == 0 {
-				first = values.Median
+				first, firstWhole = values.Median, whole
 			}
-			fmt.Fprintf(table, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.1f\t\n", peer, size, values.Median, values.Min, values.Max, values.Median/first,
-				at.medianOf(peer, func(r round) float64 { return r.Load.perSecond() }),
+			fmt.Fprintf(table, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f\t%.1f\t\n", peer, size, values.Median, values.Min, values.Max, values.Median/first,
+				whole, whole/firstWhole, at.medianOf(peer, func(r round) float64 { return r.Load.perSecond() }),
 				at.medianOf(peer, func(r round) float64 { return r.Quiet * 1000 }))
 		}
 	}

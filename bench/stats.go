@@ -66,7 +66,7 @@ func (f figure) ratioOf(rounds []round, peers []string) (ratio, bool) {
 func (f figure) growthOf(rounds []round, peer string, sizes []int) (ratio, bool) {
 	least := collect(ofSize(rounds, sizes[0]), peer, f.of)
 	most := collect(ofSize(rounds, sizes[len(sizes)-1]), peer, f.of)
-	if len(least) == 0 || len(most) == 0 {
+	if median(least) <= 0 || median(most) <= 0 { // not measured, or the machine was too busy for what is subtracted to mean anything
 		return ratio{}, false
 	}
 	return ratio{Against: fmt.Sprint(sizes[0]), Medians: median(most) / median(least), PerRound: spreadOf(divide(most, least))}, true
