@@ -90,7 +90,7 @@ func traffic() []work {
 		{name: "body1m", about: "1 MiB responses over 64 kept connections", backend: largeBody, goal: 0.8},
 		{name: "upload64k", about: "64 KiB uploads over 64 kept connections", script: uploadScript, backend: sink, goal: 1},
 		{name: "close", about: "100-byte responses, a new connection for each, 64 at a time", headers: []string{"Connection: close"}, goal: 1.1},
-		{name: "smalllog", about: "small, with an access log in JSON, one line per request, to a file", accessLog: true, goal: 1},
+		{name: "smalllog", about: "small, with an access log in JSON, one line per request, to a file", accessLog: true, goPeers: true, goal: 1},
 	}
 	for i := range list {
 		w := &list[i]
