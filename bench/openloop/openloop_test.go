@@ -54,6 +54,8 @@ func TestEachConnectionIsUsedInTurn(t *testing.T) {
 	if got.Requests != 200 || got.Took < 150*time.Millisecond || got.P50 <= 0 || got.P99 < got.P50 || got.Max < got.P99 || got.Lag <= 0 || got.Lag > got.P99 {
 		t.Errorf("got %+v, want the 200 requests that were due in 0.2 s", got)
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	sum := 0
 	for _, n := range seen {
 		sum += n
