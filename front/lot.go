@@ -11,7 +11,7 @@ import (
 )
 
 // restAfter is how long a connection waits for a request with its goroutine. A longer wait it spends in the lot.
-const restAfter = 5 * time.Second
+const restAfter = 3 * time.Second
 
 // lot keeps the connections that have been idle for a while. There they hold no goroutine, no stack and no exchange: a
 // poller of the lot's own says when one has something to read, and it is then served again.

@@ -1,6 +1,8 @@
 package front
 
 import (
+	"runtime"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -36,10 +38,19 @@ func (s *Server) watch() {
 
 func (s *Server) lookAround(now time.Time) {
 	s.each(func(c *conn) { c.lookForClient(now.Add(-watchEvery)) })
-	s.workers.sweep(now)
+	if s.workers.sweep(now) {
+		giveMemoryBack()
+	}
 	for _, c := range s.lot.sweep(now) {
 		c.end()
 	}
+}
+
+// giveMemoryBack gives the kernel what is not in use any more. It takes two rounds of the collector for what was kept for
+// use again to be let go.
+func giveMemoryBack() {
+	runtime.GC()
+	debug.FreeOSMemory()
 }
 
 func (c *conn) lookForClient(before time.Time) {

@@ -12,6 +12,7 @@ type workers struct {
 	mu    sync.Mutex
 	idle  []*worker // the last one put is the first one taken
 	ended bool
+	swept int // ended since memory was last given back
 }
 
 type worker struct {
@@ -19,8 +20,12 @@ type worker struct {
 	since time.Time  // when it became idle
 }
 
-// workerRest is how long a goroutine without a connection is kept.
-const workerRest = 5 * time.Second
+const (
+	// workerRest is how long a goroutine without a connection is kept.
+	workerRest = 3 * time.Second
+	// manySwept is how many goroutines must have ended for their memory to be worth giving back at once.
+	manySwept = 1000
+)
 
 // serve has a connection served, by a goroutine of its own.
 func (w *workers) serve(c *conn) {
@@ -66,8 +71,9 @@ func (k *worker) run(w *workers) {
 	}
 }
 
-// sweep ends those that have been idle for long.
-func (w *workers) sweep(now time.Time) {
+// sweep ends those that have been idle for long. It reports whether many have been ended and no more are: a crowd of
+// connections has gone, or gone to rest, and left memory behind.
+func (w *workers) sweep(now time.Time) (many bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	old := 0
@@ -76,6 +82,11 @@ func (w *workers) sweep(now time.Time) {
 		old++
 	}
 	w.idle = slices.Delete(w.idle, 0, old)
+	w.swept += old
+	if many = old == 0 && w.swept >= manySwept; many {
+		w.swept = 0
+	}
+	return many
 }
 
 // end ends those that are idle now, and the others after their connection.
