@@ -2,6 +2,7 @@ package front
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"sluice/drain"
 	"sluice/proxy"
 )
 
@@ -127,6 +129,60 @@ func TestDrippedBodyIsToldSo(t *testing.T) {
 				s.t.Errorf("length %d: %d %q", length, res.StatusCode, body)
 			}
 		}
+		if n := s.backend.Endpoint.Stats.Requests.Load(); n != 0 {
+			s.t.Errorf("a backend was asked %d times", n)
+		}
+	})
+}
+
+// TestExitEndsWhatIsTakenIn: a body that is still to come when Sluice goes has the time of the drain, and no more.
+func TestExitEndsWhatIsTakenIn(t *testing.T) {
+	overEach(t, digestHandler, func(s *setup) {
+		from, to := io.Pipe()
+		defer to.Close()
+		over := make(chan error, 1)
+		go func() {
+			res, err := s.client.Post(s.url+"/", "text/plain", from)
+			if err == nil {
+				res.Body.Close()
+			}
+			over <- err
+		}()
+		io.WriteString(to, "half")
+		s.waitFor("the connection is there", func() bool { return s.front.Connections() == 1 })
+		began := time.Now()
+		s.front.Drain(context.Background(), 0, drain.Policy{Timeout: 200 * time.Millisecond})
+		if took := time.Since(began); took > 3*time.Second || s.front.Connections() != 0 {
+			s.t.Errorf("%d connections are left after %s", s.front.Connections(), took)
+		}
+		to.Close()
+		<-over
+	})
+}
+
+// TestBodyThatLeavesIsForgotten: nothing waits for the rest of a body whose client is gone.
+func TestBodyThatLeavesIsForgotten(t *testing.T) {
+	overEach(t, digestHandler, func(s *setup) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		from, to := io.Pipe()
+		defer to.Close()
+		req, _ := http.NewRequestWithContext(ctx, "POST", s.url+"/", from)
+		over := make(chan error, 1)
+		go func() {
+			_, err := s.client.Do(req)
+			over <- err
+		}()
+		io.WriteString(to, "half")
+		cancel()
+		to.CloseWithError(context.Canceled)
+		if err := <-over; err == nil {
+			s.t.Error("half a body was answered")
+		}
+		s.waitFor("the connection ends", func() bool {
+			s.client.CloseIdleConnections()
+			return s.front.Connections() == 0
+		})
 		if n := s.backend.Endpoint.Stats.Requests.Load(); n != 0 {
 			s.t.Errorf("a backend was asked %d times", n)
 		}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"sync"
 
+	"sluice/drain"
 	"sluice/message"
 )
 
@@ -67,11 +68,33 @@ func (p *Proxy) takeIn(ex *Exchange) *Error {
 	if err := p.invite(ex); err != nil {
 		return errGone
 	}
-	if err := p.fill(&ex.intake, ex); err != nil {
-		return clientFailure(err)
+	ex.setClass(drain.Upload)
+	ex.enter(p.taking)
+	ex.carry((*takingIn)(ex))
+	err := p.fill(&ex.intake, ex)
+	ex.leave()
+	ex.setClass(drain.Request)
+	if err != nil {
+		return ex.notTakenIn(err)
 	}
 	ex.intake.finish(ex)
 	return nil
+}
+
+// takingIn is an exchange that only reads from its client.
+type takingIn Exchange
+
+// Interrupt ends the reading.
+func (ex *takingIn) Interrupt() { ex.Client.InterruptReads() }
+
+func (ex *Exchange) notTakenIn(err error) *Error {
+	switch {
+	case ex.gone.Load():
+		return errGone
+	case ex.cut.Load():
+		return errCut
+	}
+	return clientFailure(err)
 }
 
 // invite asks for the body where the client waits to be asked (RFC 9110 §10.1.1). The backend is sent a plain request.

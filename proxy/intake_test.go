@@ -6,18 +6,19 @@ import (
 	"testing"
 	"time"
 
+	"sluice/drain"
 	"sluice/message"
 )
 
-// untouched checks that nothing comes to the origin for a moment, beside what is inside already.
-func (o *origin) untouched(inside int) {
+// untouched checks that nothing comes to the origin for a moment.
+func (o *origin) untouched() {
 	o.t.Helper()
 	select {
 	case <-o.conns:
 		o.t.Error("a backend connection was taken for a body that is not here")
 	case <-time.After(30 * time.Millisecond):
 	}
-	if n := o.Gate.Inside(); n != inside {
+	if n := o.Gate.Inside(); n != 0 {
 		o.t.Errorf("%d inside the gate", n)
 	}
 }
@@ -42,7 +43,7 @@ func TestSlowBodyHoldsNoBackend(t *testing.T) {
 	for _, test := range tests {
 		w := newWorld(t, 1, generous)
 		c := w.ask(post, test.head, test.first)
-		w.origins[0].untouched(0)
+		w.origins[0].untouched()
 		c.send(test.second)
 		b := w.origins[0].conn()
 		b.has("POST /up")
@@ -77,7 +78,7 @@ func TestBodyThatNeverComes(t *testing.T) {
 		if o := w.over(); o.Status != test.status || o.Err.Fault != ByClient || o.Lost {
 			t.Errorf("%s: %+v", test.reason, o)
 		}
-		w.origins[0].untouched(0)
+		w.origins[0].untouched()
 		w.released()
 	}
 }
@@ -133,7 +134,7 @@ func TestHeldBodyIsSentAgain(t *testing.T) {
 func TestTrailersStayBehindAHeldBody(t *testing.T) {
 	w := newWorld(t, 1, generous)
 	c := w.ask(post, "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\nHost: evil\r\n")
-	w.origins[0].untouched(0)
+	w.origins[0].untouched()
 	c.send("X-Sum: 1\r\n\r\n")
 	b := w.origins[0].conn()
 	b.has("Transfer-Encoding: chunked")
@@ -146,22 +147,25 @@ func TestTrailersStayBehindAHeldBody(t *testing.T) {
 
 // TestFullIntakeClaimsEarly: no request is refused because others hold the memory; its body goes on with what it has.
 func TestFullIntakeClaimsEarly(t *testing.T) {
-	w := newWorld(t, 1, generous)
-	w.proxy.Intake = 8 << 10
-	w.route(2)
-	c := w.ask(post, long, enough[:8<<10+100])
-	b := w.origins[0].conn()
-	b.head()
-	b.expect(enough[:8<<10+100])
-	other := w.ask(post, long, enough[:1<<10-1])
-	w.origins[0].untouched(1) // each has its first step
-	other.send("x")
-	w.origins[0].conn().has("POST /up")
-	c.send(enough[8<<10+100:], rest)
-	b.expect(enough[8<<10+100:] + rest)
-	b.send(ok0)
-	c.has("HTTP/1.1 200")
-	w.released()
+	for _, test := range []struct {
+		most  int64
+		early int
+	}{{0, 1 << 10}, {8<<10 - 1, 1 << 10}, {8 << 10, 8 << 10}, {64<<10 - 1, 8 << 10}, {64 << 10, 64 << 10}} {
+		w := newWorld(t, 1, generous)
+		w.proxy.Intake = test.most
+		w.route(2)
+		c := w.ask(post, long, enough[:test.early-1])
+		w.origins[0].untouched()
+		c.send("x")
+		b := w.origins[0].conn()
+		b.head()
+		b.expect(enough[:test.early])
+		c.send(enough[test.early:], rest)
+		b.expect(enough[test.early:] + rest)
+		b.send(ok0)
+		c.has("HTTP/1.1 200")
+		w.released()
+	}
 }
 
 // drip is a client of whose body some bytes are here.
@@ -207,4 +211,23 @@ func TestIntakeGrowsWithWhatCame(t *testing.T) {
 			t.Errorf("%d bytes: %d still count", test.bytes, p.held.Load())
 		}
 	}
+}
+
+// TestExitCutsWhatIsTakenIn: and tells its client.
+func TestExitCutsWhatIsTakenIn(t *testing.T) {
+	w := newWorld(t, 1, generous)
+	c := w.ask(post, long, "half")
+	items := w.inside(1)
+	if items[0].Class != drain.Upload || len(w.proxy.Ledger.Inside(w.origins[0].Gate)) != 0 {
+		t.Errorf("listed as %+v", items[0])
+	}
+	if !items[0].Cut() {
+		t.Error("it could not be cut")
+	}
+	c.has("HTTP/1.1 503", "Connection: close")
+	if o := w.over(); o.Err != errCut || o.Retries != 0 {
+		t.Errorf("%+v", o)
+	}
+	w.origins[0].untouched()
+	w.released()
 }

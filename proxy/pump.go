@@ -63,6 +63,7 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 		return err
 	}
 	ex.BytesIn = int64(ex.intake.n)
+	p.release(&ex.intake) // what follows is read off the client, so the request cannot be sent again
 	for !ex.Client.BodyDone() {
 		b, err := u.next(p, ex, to)
 		if err == io.EOF {

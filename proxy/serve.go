@@ -35,6 +35,7 @@ type Proxy struct {
 	Intake   int64 // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
 	Pace     Pace  // what request bodies must keep. Set before Serve
 	held     atomic.Int64
+	taking   *drain.Gate // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte
@@ -46,6 +47,7 @@ func New(timeouts Timeouts, observer Observer) *Proxy {
 	p := &Proxy{Interim: defaultInterim, Intake: defaultIntake, timeouts: timeouts, observer: observer}
 	id := rand.Uint32()
 	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
+	p.taking = drain.NewGate()
 	p.live.Store(&Snapshot{any: &paths{}})
 	return p
 }

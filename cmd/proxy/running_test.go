@@ -35,13 +35,19 @@ type house struct {
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return newHouseWith(t, "")
+}
+
+// newHouseWith adds lines to the configuration.
+func newHouseWith(t *testing.T, lines string) *house {
+	t.Helper()
 	dir := t.TempDir()
 	h := &house{
 		t: t, signals: make(chan os.Signal, 2), ended: make(chan int, 1), log: &lockedBuffer{},
 		socket: filepath.Join(dir, "admin.sock"), state: filepath.Join(dir, "state"), apps: map[string]*demo.App{},
 	}
 	h.blue, h.green = h.app("v1"), h.app("v2")
-	cfg, err := config.Parse("test", fmt.Appendf(nil, demoConfig, "127.0.0.1:0", h.socket, h.state, h.blue, h.green))
+	cfg, err := config.Parse("test", fmt.Appendf(nil, lines+demoConfig, "127.0.0.1:0", h.socket, h.state, h.blue, h.green))
 	if err != nil {
 		t.Fatal(err)
 	}
