@@ -33,7 +33,9 @@ func deadlines(c cell, v variant) (proxy.Timeouts, Timeouts) {
 		return pt, ft
 	}
 	switch c.phase {
-	case phaseFresh, phaseIdle:
+	case phaseFresh:
+		ft.First = soon
+	case phaseIdle:
 		if v.side == "client" {
 			ft.Idle = soon
 		}
@@ -78,7 +80,7 @@ func (s *scene) head(n int) string {
 	switch s.form {
 	case "length":
 		fields += fmt.Sprintf("Content-Length: %d\r\n", n)
-	case "chunked":
+	case "chunked", "trailers":
 		fields += "Transfer-Encoding: chunked\r\n"
 	case "key":
 		fields += "Idempotency-Key: 1\r\n"
@@ -96,8 +98,11 @@ func (s *scene) ask(part, all int) {
 	}
 	s.sent = strings.Repeat("b", all)
 	first, second := s.sent[:part], s.sent[part:]
-	if s.form == "chunked" {
+	switch s.form {
+	case "chunked":
 		first, second = chunk(first), chunk(second)+"0\r\n\r\n"
+	case "trailers":
+		first, second = chunk(first), chunk(second)+"0\r\nX-Sum: 1\r\n\r\n"
 	}
 	if part == all {
 		first, second = first+second, ""
@@ -260,7 +265,7 @@ var events = map[string]func(*scene, *end){
 		}
 		s.b.send(s.rest)
 	},
-	excess: func(s *scene, e *end) {
+	moreBytes: func(s *scene, e *end) {
 		switch {
 		case e == s.c:
 			s.c.send(next)

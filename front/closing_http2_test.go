@@ -21,13 +21,13 @@ var ofHTTP2 = []cell{
 	{phaseSending, rstStream, gone, partClose, no, "499 client", "9113 §5.4.2"},
 	{phaseSending, connEnd, gone, partClose, no, "499 client", "9113 §8.1"},
 	{phaseSending, tooShort, rstStream, partClose, no, "499 client", "9113 §8.1.1"},
-	{phaseSending, goAway, answer, kept, no, "200", "9113 §6.8"},
+	{phaseSending, goAway, allOfIt, kept, no, "200", "9113 §6.8"},
 	{phaseWaiting, rstStream, gone, wholeClose, no, "499 client", "9113 §5.4.2"},
 	{phaseWaiting, connEnd, gone, wholeClose, no, "499 client", "9113 §8.1"},
-	{phaseWaiting, goAway, answer, kept, no, "200", "9113 §6.8"},
+	{phaseWaiting, goAway, allOfIt, kept, no, "200", "9113 §6.8"},
 	{phaseChunked, rstStream, gone, wholeClose, no, "200 client", "9113 §5.4.2"},
 	{phaseChunked, connEnd, gone, wholeClose, no, "200 client", "9113 §8.1"},
-	{phaseChunked, goAway, answer, kept, no, "200", "9113 §6.8"},
+	{phaseChunked, goAway, allOfIt, kept, no, "200", "9113 §6.8"},
 }
 
 // ofHTTP2Backend is what its clients see of backends that break off.
@@ -37,9 +37,9 @@ var ofHTTP2Backend = []cell{
 	{phaseLength, fullClose, rstStream, gone, no, "200 backend lost", "9113 §8.1"},
 	{phaseChunked, fullClose, rstStream, gone, no, "200 backend lost", "9113 §8.1"},
 	{phaseChunked, rst, rstStream, gone, no, "200 backend lost", "9113 §8.1"},
-	{phaseUntil, fullClose, answer, gone, no, "200", "9112 §6.3"},
+	{phaseUntil, fullClose, allOfIt, gone, no, "200", "9112 §6.3"},
 	{phaseUntil, rst, rstStream, gone, no, "200 backend lost", "9113 §8.1"},
-	{phaseEarly, goesOn, answer, partClose, no, "200", "9113 §8.1"},
+	{phaseEarly, goesOn, allOfIt, partClose, no, "200", "9113 §8.1"},
 }
 
 // Frame types and flags (RFC 9113 §6).
@@ -103,6 +103,7 @@ func (st *told) take(kind, flags byte, mine bool, payload string) {
 func TestClosingHTTP2(t *testing.T) {
 	server, roots := selfSigned(t)
 	pair := &tlsPair{server, &tls.Config{RootCAs: roots, ServerName: "localhost", NextProtos: []string{"h2"}}}
+	pulse.run(t)
 	var wg sync.WaitGroup
 	room := make(chan struct{}, scenesAtOnce)
 	for side, cells := range map[string][]cell{"client": ofHTTP2, "backend": ofHTTP2Backend} {
@@ -114,7 +115,7 @@ func TestClosingHTTP2(t *testing.T) {
 						continue
 					}
 					room <- struct{}{}
-					wg.Go(func() { defer func() { <-room }(); playHTTP2(t, c, v) })
+					wg.Go(func() { defer func() { <-room }(); play(t, c, v, (*scene).playHTTP2) })
 				}
 			}
 		}
@@ -122,15 +123,13 @@ func TestClosingHTTP2(t *testing.T) {
 	wg.Wait()
 }
 
-func playHTTP2(t *testing.T, c cell, v variant) {
-	s := newScene(c, v)
-	defer s.clear()
-	defer tellFailure(t, s)
-	if v.kept {
+func (s *scene) playHTTP2() {
+	if s.kept {
 		s.warmHTTP2()
 	}
 	s.c = s.dialHTTP2()
 	s.come(1)
+	s.ready.Do(started)
 	s.happenHTTP2()
 	s.repeat()
 	s.checkLog()
@@ -259,14 +258,14 @@ func (s *scene) checkStream() {
 	}
 	want := s.client
 	if s.repeats() {
-		want = answer
+		want = allOfIt
 	}
 	if want != gone {
 		st := s.c.stream(1, func(told) bool { return false })
 		switch {
 		case want == rstStream && (!st.reset || st.ended):
 			fail("want a reset stream, got %+v, %v", st, s.c.over)
-		case want == answer && (!st.ended || st.body != s.body):
+		case want == allOfIt && (!st.ended || st.body != s.body):
 			fail("want the answer, got %+v, %v", st, s.c.over)
 		case len(want) == 3 && (!st.ended || !strings.HasPrefix(st.body, want+" ")):
 			fail("want %s, got %+v, %v", want, st, s.c.over)

@@ -12,7 +12,7 @@ type cell struct {
 
 // What the two sides can see.
 const (
-	answer      = "answer"        // all of it
+	allOfIt     = "answer"        // all of it
 	answerClose = "answer, close" // all of it, with Connection: close, and then the end of the connection
 	answer400   = "answer, 400, close"
 	cutOff      = "cut"   // part of it, then a reset
@@ -24,7 +24,6 @@ const (
 	kept       = "whole, kept"
 	wholeClose = "whole, close"
 	partClose  = "part, close"
-	partAtMost = "part or nothing"
 	nothing    = "nothing"
 	fresh      = "whole, on a new connection"
 
@@ -37,8 +36,8 @@ const (
 	phaseFresh     = "connected"
 	phaseIdle      = "between two requests"
 	phaseHead      = "in the request head"
-	phaseBody      = "in the request body"
-	phaseSending   = "in the request body, part sent on"
+	phaseBody      = "in a request body up to 64 KiB"
+	phaseSending   = "in a longer request body"
 	phaseWaiting   = "request sent, no answer yet"
 	phaseInterim   = "after an interim response"
 	phaseAnswering = "in the answer's head"
@@ -60,7 +59,7 @@ const (
 	rst       = "reset"
 	silence   = "silence"
 	malformed = "malformed bytes"
-	excess    = "more bytes"
+	moreBytes = "more bytes"
 	goesOn    = "sends on"
 	quick     = "half-close, answered at once"
 	flowing   = "half-close, the answer flows"
@@ -94,11 +93,11 @@ var ofTheClient = []cell{
 	{phaseHead, silence, "408, close", nothing, no, "408 client", "9110 §15.5.9"},
 	{phaseHead, malformed, "400, close", nothing, no, "400 client", "9112 §5"},
 
-	{phaseBody, halfClose, "400, close", partAtMost, no, "400 client", "9112 §8"},
-	{phaseBody, fullClose, gone, partAtMost, no, "400 client", "9112 §8"},
-	{phaseBody, rst, gone, partAtMost, no, "499 client", "9112 §8"},
-	{phaseBody, silence, "408, close", partAtMost, no, "408 client", "9110 §15.5.9"},
-	{phaseBody, malformed, "400, close", partAtMost, no, "400 client", "9112 §7.1"},
+	{phaseBody, halfClose, "400, close", nothing, no, "400 client", "9112 §8"},
+	{phaseBody, fullClose, gone, nothing, no, "400 client", "9112 §8"},
+	{phaseBody, rst, gone, nothing, no, "499 client", "9112 §8"},
+	{phaseBody, silence, "408, close", nothing, no, "408 client", "9110 §15.5.9"},
+	{phaseBody, malformed, "400, close", nothing, no, "400 client", "9112 §7.1"},
 
 	{phaseSending, halfClose, "400, close", partClose, no, "400 client", "9112 §8"},
 	{phaseSending, fullClose, gone, partClose, no, "400 client", "9112 §8"},
@@ -110,28 +109,28 @@ var ofTheClient = []cell{
 	{phaseDialling, fullClose, gone, nothing, no, "499 client", "9112 §9.5"},
 	{phaseDialling, rst, gone, nothing, no, "499 client", "9112 §9.5"},
 
-	{phaseWaiting, quick, answer, kept, no, "200", "9112 §9.6"},
+	{phaseWaiting, quick, allOfIt, kept, no, "200", "9112 §9.6"},
 	{phaseWaiting, halfClose, reset, wholeClose, no, "499 client", "9112 §9.6"},
 	{phaseWaiting, fullClose, gone, wholeClose, no, "499 client", "9112 §9.5"},
 	{phaseWaiting, rst, gone, wholeClose, no, "499 client", "9112 §9.5"},
-	{phaseWaiting, excess, answer, kept, no, "200", "9112 §9.3.2"},
+	{phaseWaiting, moreBytes, allOfIt, kept, no, "200", "9112 §9.3.2"},
 	{phaseWaiting, malformed, answer400, kept, no, "200", "9112 §2.2"},
 
-	{phaseInterim, quick, answer, kept, no, "200", "9112 §9.6"},
+	{phaseInterim, quick, allOfIt, kept, no, "200", "9112 §9.6"},
 	{phaseInterim, halfClose, reset, wholeClose, no, "499 client", "9112 §9.6"},
 	{phaseInterim, fullClose, gone, wholeClose, no, "499 client", "9112 §9.5"},
 	{phaseInterim, rst, gone, wholeClose, no, "499 client", "9112 §9.5"},
 
-	{phaseAnswering, quick, answer, kept, no, "200", "9112 §9.6"},
+	{phaseAnswering, quick, allOfIt, kept, no, "200", "9112 §9.6"},
 	{phaseAnswering, halfClose, reset, wholeClose, no, "499 client", "9112 §9.6"},
 	{phaseAnswering, rst, gone, wholeClose, no, "499 client", "9112 §9.5"},
 
-	{phaseHeld, quick, answer, kept, no, "200", "9112 §9.6"},
+	{phaseHeld, quick, allOfIt, kept, no, "200", "9112 §9.6"},
 	{phaseHeld, halfClose, reset, wholeClose, no, "499 client", "9112 §9.6"},
 	{phaseHeld, rst, gone, wholeClose, no, "499 client", "9112 §9.5"},
 
-	{phaseAny, quick, answer, kept, no, "200", "9112 §9.6"},
-	{phaseAny, flowing, answer, kept, no, "200", "9112 §9.6"},
+	{phaseAny, quick, allOfIt, kept, no, "200", "9112 §9.6"},
+	{phaseAny, flowing, allOfIt, kept, no, "200", "9112 §9.6"},
 	{phaseAny, halfClose, cutOff, wholeClose, no, "200 client", "9112 §9.6"},
 	{phaseAny, fullClose, gone, wholeClose, no, "200 client", "9112 §9.5"},
 	{phaseAny, rst, gone, wholeClose, no, "200 client", "9112 §9.5"},
@@ -150,13 +149,13 @@ var ofTheClient = []cell{
 
 // ofTheBackend is what backends do.
 var ofTheBackend = []cell{
-	{phaseIdle, fullClose, answer, fresh, no, "200", "9112 §9.5"},
-	{phaseIdle, rst, answer, fresh, no, "200", "9112 §9.5"},
-	{phaseIdle, excess, answer, fresh, no, "200", "9112 §9.2"},
-	{phaseIdle, silence, answer, fresh, no, "200", "9112 §9.5"},
+	{phaseIdle, fullClose, allOfIt, fresh, no, "200", "9112 §9.5"},
+	{phaseIdle, rst, allOfIt, fresh, no, "200", "9112 §9.5"},
+	{phaseIdle, moreBytes, allOfIt, fresh, no, "200", "9112 §9.2"},
+	{phaseIdle, silence, allOfIt, fresh, no, "200", "9112 §9.5"},
 
-	{phaseDialling, refused, answer, kept, yes, "200", "9110 §9.2.2"},
-	{phaseDialling, noReply, answer, kept, yes, "200", "9110 §9.2.2"},
+	{phaseDialling, refused, allOfIt, kept, yes, "200", "9110 §9.2.2"},
+	{phaseDialling, noReply, allOfIt, kept, yes, "200", "9110 §9.2.2"},
 	{phaseDialling, allRefuse, "502", nothing, yes, "502 backend", "9110 §15.6.3"},
 	{phaseDialling, noneReply, "504", nothing, yes, "504 backend", "9110 §15.6.5"},
 
@@ -201,16 +200,16 @@ var ofTheBackend = []cell{
 	{phaseChunked, silence, cutOff, wholeClose, no, "200 backend lost", "9112 §8"},
 	{phaseChunked, malformed, cutOff, wholeClose, no, "200 backend lost", "9112 §7.1"},
 
-	{phaseUntil, halfClose, answer, wholeClose, no, "200", "9112 §6.3"},
-	{phaseUntil, fullClose, answer, gone, no, "200", "9112 §6.3"},
+	{phaseUntil, halfClose, allOfIt, wholeClose, no, "200", "9112 §6.3"},
+	{phaseUntil, fullClose, allOfIt, gone, no, "200", "9112 §6.3"},
 	{phaseUntil, rst, cutOff, gone, no, "200 backend lost", "9112 §8"},
 	{phaseUntil, silence, cutOff, wholeClose, no, "200 backend lost", "9112 §8"},
 
-	{phaseDone, goesOn, answer, kept, no, "200", "9112 §9.3"},
-	{phaseDone, saysClose, answer, wholeClose, no, "200", "9112 §9.6"},
-	{phaseDone, halfClose, answer, fresh, no, "200", "9112 §9.5"},
-	{phaseDone, rst, answer, fresh, no, "200", "9112 §9.5"},
-	{phaseDone, excess, answer, wholeClose, no, "200", "9112 §9.2"},
+	{phaseDone, goesOn, allOfIt, kept, no, "200", "9112 §9.3"},
+	{phaseDone, saysClose, allOfIt, wholeClose, no, "200", "9112 §9.6"},
+	{phaseDone, halfClose, allOfIt, fresh, no, "200", "9112 §9.5"},
+	{phaseDone, rst, allOfIt, fresh, no, "200", "9112 §9.5"},
+	{phaseDone, moreBytes, allOfIt, wholeClose, no, "200", "9112 §9.2"},
 
 	{phaseEarly, halfClose, answerClose, partClose, no, "200", "9112 §9.5"},
 	{phaseEarly, fullClose, answerClose, gone, no, "200", "9112 §9.5"},

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a scene waits for anything.
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // failed is what a scene panics with.
 type failed string
@@ -198,6 +198,7 @@ type scene struct {
 	proxy     *proxy.Proxy
 	front     *Server
 	address   string
+	ready     sync.Once // it has come to its event
 	origins   [2]*upstream.Backend
 	sockets   []int // that nobody listens on
 	listeners []net.Listener
