@@ -15,8 +15,8 @@ import (
 	"sluice/http1"
 )
 
-// accepted is a socket as the acceptor makes it, and its other end.
-func accepted(t *testing.T) (*socket, *net.TCPConn) {
+// acceptedSocket is a socket as the acceptor makes it, and its other end.
+func acceptedSocket(t *testing.T) (*socket, *net.TCPConn) {
 	t.Helper()
 	l, err := listenConfig.Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -51,7 +51,7 @@ func accepted(t *testing.T) (*socket, *net.TCPConn) {
 func (s *socket) waits() bool { return s.joined.Load() != nil }
 
 func TestSocketJoinsThePollerWhenItWaits(t *testing.T) {
-	s, theirs := accepted(t)
+	s, theirs := acceptedSocket(t)
 	io.WriteString(theirs, "hello")
 	waitUntil(t, "bytes are here", func() bool { return !http1.NewConn(s, &http1.DefaultLimits).Quiet() })
 	p := make([]byte, 16)
@@ -78,7 +78,7 @@ func TestSocketJoinsThePollerWhenItWaits(t *testing.T) {
 }
 
 func TestSocketInherits(t *testing.T) {
-	s, _ := accepted(t)
+	s, _ := acceptedSocket(t)
 	for name, option := range map[string][2]int{
 		"TCP_NODELAY":  {unix.IPPROTO_TCP, unix.TCP_NODELAY},
 		"SO_KEEPALIVE": {unix.SOL_SOCKET, unix.SO_KEEPALIVE},
@@ -90,7 +90,7 @@ func TestSocketInherits(t *testing.T) {
 }
 
 func TestSocketAddresses(t *testing.T) {
-	s, theirs := accepted(t)
+	s, theirs := acceptedSocket(t)
 	if s.LocalAddr().String() != theirs.RemoteAddr().String() {
 		t.Errorf("%v, want %v", s.LocalAddr(), theirs.RemoteAddr())
 	}
@@ -102,7 +102,7 @@ func TestSocketDeadlines(t *testing.T) {
 		"long ago": func() time.Time { return longAgo },
 		"soon":     func() time.Time { return time.Now().Add(20 * time.Millisecond) },
 	} {
-		s, theirs := accepted(t)
+		s, theirs := acceptedSocket(t)
 		s.SetDeadline(at())
 		if _, err := s.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%s: a read that waits: %v", name, err)
@@ -116,7 +116,7 @@ func TestSocketDeadlines(t *testing.T) {
 			t.Errorf("%s: when it is lifted: %v", name, err)
 		}
 	}
-	s, _ := accepted(t)
+	s, _ := acceptedSocket(t)
 	time.AfterFunc(20*time.Millisecond, func() { s.SetReadDeadline(longAgo) })
 	if _, err := s.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a deadline wakes a read: %v", err)
@@ -125,7 +125,7 @@ func TestSocketDeadlines(t *testing.T) {
 
 func TestSocketCloses(t *testing.T) {
 	for name, waits := range map[string]bool{"bare": false, "in the poller": true} {
-		s, theirs := accepted(t)
+		s, theirs := acceptedSocket(t)
 		if waits {
 			if _, err := s.join(); err != nil {
 				t.Fatal(err)
@@ -147,7 +147,7 @@ func TestSocketCloses(t *testing.T) {
 // A close from another goroutine must not let a use of the descriptor reach whoever has its number next.
 func TestSocketClosedWhileItIsUsed(t *testing.T) {
 	for range 200 {
-		s, _ := accepted(t)
+		s, _ := acceptedSocket(t)
 		var users sync.WaitGroup
 		for range 2 {
 			users.Add(1)
@@ -161,7 +161,7 @@ func TestSocketClosedWhileItIsUsed(t *testing.T) {
 			}()
 		}
 		s.Close()
-		other, theirs := accepted(t)
+		other, theirs := acceptedSocket(t)
 		users.Wait()
 		other.CloseWrite()
 		if stray, err := io.ReadAll(theirs); len(stray) > 0 || err != nil {
