@@ -36,7 +36,7 @@ var floors = map[string]int{
 var sameFloor = map[string]string{}
 
 // beside are folders that stand on no floor: programs and tests of their own.
-var beside = []string{"bench", "examples", "internal/testkit", "e2e"}
+var beside = []string{"bench", "examples", "internal/testkit", "internal/attacks", "internal/strictread", "e2e"}
 
 // logs are the packages that may log; all others return errors and call an Observer.
 var logs = []string{"telemetry", "cmd/proxy", "admin", "certs"}
