@@ -316,7 +316,7 @@ func TestEndIsKnownWithTheLastBytes(t *testing.T) {
 }
 
 func TestTunnelBeginsWithWhatIsHereAlready(t *testing.T) {
-	c, _ := start(t, &feed{in: []byte("HTTP/1.1 101 S\r\nUpgrade: x\r\n\r\n0\r\n\r\nraw bytes")}, response)
+	c, _ := start(t, &feed{in: []byte("HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n0\r\n\r\nraw bytes")}, response)
 	c.ReleaseHead()
 	c.BecomeTunnel()
 	body, err := readBody(c)

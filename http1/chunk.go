@@ -151,7 +151,7 @@ func (c *Conn) allowExtension(ext []byte) bool {
 		return true
 	}
 	c.body.extra += len(ext)
-	return ext[0] == ';' && message.IsValue(ext) && c.body.extra <= maxExtensions
+	return c.body.extra <= maxExtensions && isExtension(ext)
 }
 
 func (c *Conn) takeTrailer(line []byte) error {
@@ -164,7 +164,24 @@ func (c *Conn) takeTrailer(line []byte) error {
 	}
 	c.body.trailing += len(line)
 	// A copy: the buffer below may move while the rest of the section arrives.
-	return appendField(&c.body.trailers, append([]byte(nil), line...))
+	if err := appendField(&c.body.trailers, append([]byte(nil), line...)); err != nil {
+		return err
+	}
+	if last := len(c.body.trailers) - 1; !mayTrail(c.body.trailers[last].ID) {
+		c.body.trailers = c.body.trailers[:last]
+	}
+	return nil
+}
+
+// mayTrail drops fields that frame a message or speak of its connection: a trailer section must not have them (RFC 9110
+// §6.5.1), and who merged one into the head would see another message.
+func mayTrail(id message.ID) bool {
+	switch id {
+	case message.Connection, message.ContentLength, message.Expect, message.Host, message.KeepAlive, message.ProxyConnection,
+		message.TE, message.Trailer, message.TransferEncoding, message.Upgrade:
+		return false
+	}
+	return true
 }
 
 func unhex(b byte) int {

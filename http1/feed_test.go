@@ -113,10 +113,8 @@ func judge(c *Conn, read func(*Conn, *message.Head) error) verdict {
 		if err := read(c, &h); err != nil {
 			return verdict{seen.String(), err}
 		}
-		fmt.Fprintf(&seen, "%s", describe(&h))
-		body, err := readBody(c)
-		fmt.Fprintf(&seen, " %q%s", body, listed(c.Trailers()))
-		if err != nil {
+		words, err := inWords(c, &h)
+		if seen.WriteString(words); err != nil {
 			return verdict{seen.String(), err}
 		}
 		seen.WriteString("\n")
@@ -124,6 +122,13 @@ func judge(c *Conn, read func(*Conn, *message.Head) error) verdict {
 			return verdict{seen.String(), io.EOF}
 		}
 	}
+}
+
+// inWords reads the body of a message and tells of it as a whole.
+func inWords(c *Conn, h *message.Head) (string, error) {
+	start := describe(h)
+	body, err := readBody(c)
+	return fmt.Sprintf("%s %q%s", start, body, listed(c.Trailers())), err
 }
 
 func request(c *Conn, h *message.Head) error  { return c.ReadRequest(h, Waits{}) }
@@ -191,7 +196,7 @@ func listed(fields []message.Field) string {
 func inEveryWay(t *testing.T, wire string, limits *Limits, read func(*Conn, *message.Head) error) verdict {
 	t.Helper()
 	first := judge(onSocket(t, wire, limits), read)
-	for _, step := range []int{0, 1, 2, 7, 1000} {
+	for _, step := range []int{0, 1, 2, 3, 7, 1000} {
 		v := judge(NewConn(&feed{in: []byte(wire), step: step}, limits), read)
 		if v.seen != first.seen || v.err.Error() != first.err.Error() {
 			t.Errorf("in steps of %d:\n%s%v\nat once:\n%s%v", step, v.seen, v.err, first.seen, first.err)

@@ -81,10 +81,26 @@ func (f *framingFields) takeCoding(value []byte, minor uint8) error {
 	case f.coded:
 		return errCodingTwice
 	case !message.EqualFold(value, "chunked"):
-		return errCoding
+		return otherCoding(value)
 	}
 	f.coded = true
 	return nil
+}
+
+// otherCoding tells what cannot be framed, as chunked is not the last coding or not a plain one (RFC 9112 §6.3 item 4),
+// from what is well framed by codings that are not known here (§6.1).
+func otherCoding(list []byte) error {
+	for last := false; !last; {
+		var member []byte
+		member, list = message.NextToken(list)
+		if last = message.EqualFold(member, "chunked"); last && list == nil {
+			return errCodingUnknown
+		}
+		if last || !message.IsToken(member) || list == nil {
+			break
+		}
+	}
+	return errCoding
 }
 
 func (f *framingFields) takeConnection(list []byte) {

@@ -50,6 +50,9 @@ func checkResponse(h *message.Head, toHEAD bool) error {
 	if err != nil {
 		return err
 	}
+	if err := checkBodiless(h, &f); err != nil {
+		return err
+	}
 	h.Close = closes(h.Minor, &f)
 	if h.Status == 101 {
 		h.Upgrade = f.upgrade
@@ -64,6 +67,23 @@ func checkResponse(h *message.Head, toHEAD bool) error {
 	default:
 		h.Framing = message.Framing{Kind: message.UntilClose}
 		h.Close = true
+	}
+	return nil
+}
+
+// checkBodiless holds the rules for a 1xx and a 204, which have no body and must not frame one (RFC 9112 §6.1, RFC 9110
+// §8.6): a peer that does means to send one, or to be misread. A length of 0 is let through, though a server must not
+// send it: many do, and it is true.
+func checkBodiless(h *message.Head, f *framingFields) error {
+	switch {
+	case h.Status >= 200 && h.Status != 204:
+		return nil
+	case f.coded || f.length > 0:
+		return errBodiless
+	case h.Status < 200 && h.Minor == 0:
+		return errInterim
+	case h.Status == 101 && (len(f.upgrade) == 0 || !f.upgrades):
+		return errSwitch
 	}
 	return nil
 }
