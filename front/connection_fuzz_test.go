@@ -1,0 +1,295 @@
+package front
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/http1"
+	"sluice/internal/attacks"
+	"sluice/internal/strictread"
+	"sluice/message"
+	"sluice/proxy"
+	"sluice/upstream"
+)
+
+// recorder is a backend that reads by the letter and keeps what came. Each whole request is answered.
+type recorder struct {
+	net.Listener
+	mu        sync.Mutex
+	whole     []*strictread.Request
+	malformed []string
+	half      map[net.Conn]bool // a request has begun there
+}
+
+func newRecorder(t testing.TB) *recorder {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{Listener: l, half: map[net.Conn]bool{}}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go r.serve(nc)
+		}
+	}()
+	return r
+}
+
+func (r *recorder) serve(nc net.Conn) {
+	defer nc.Close()
+	defer r.note(nc, nil)
+	var got []byte
+	for buf := make([]byte, 64<<10); ; {
+		n, err := nc.Read(buf)
+		got = append(got, buf[:n]...)
+		if got = r.take(nc, got); err != nil || got == nil {
+			return
+		}
+		r.note(nc, got)
+	}
+}
+
+func (r *recorder) note(nc net.Conn, got []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.half, nc)
+	if len(got) > 0 {
+		r.half[nc] = true
+	}
+}
+
+// take answers the whole requests that are here. It returns what is left, or nil when that can be no request.
+func (r *recorder) take(nc net.Conn, got []byte) []byte {
+	for {
+		q, rest, err := strictread.ReadRequest(got)
+		r.mu.Lock()
+		switch {
+		case err == nil:
+			r.whole = append(r.whole, q)
+		case !errors.Is(err, strictread.ErrIncomplete):
+			r.malformed = append(r.malformed, fmt.Sprintf("%v: %q", err, got))
+		}
+		r.mu.Unlock()
+		switch {
+		case errors.Is(err, strictread.ErrIncomplete):
+			return append([]byte{}, got...)
+		case err != nil:
+			return nil
+		}
+		got = rest
+		io.WriteString(nc, "HTTP/1.1 200 OK\r\nFrom: backend\r\nContent-Length: 0\r\n\r\n")
+	}
+}
+
+// since returns what came since the call before. A request that has begun is given up by then, or becomes whole.
+func (r *recorder) since(t *testing.T) (whole []*strictread.Request) {
+	t.Helper()
+	for end := time.Now().Add(8 * time.Second); ; time.Sleep(time.Millisecond) {
+		r.mu.Lock()
+		settled := len(r.half) == 0
+		if settled || time.Now().After(end) {
+			break
+		}
+		r.mu.Unlock()
+	}
+	defer r.mu.Unlock()
+	if len(r.half) > 0 {
+		t.Error("a request that went wrong was left open at the backend")
+	}
+	for _, m := range r.malformed {
+		t.Errorf("the backend was sent %s", m)
+	}
+	whole, r.whole, r.malformed = r.whole, nil, nil
+	return whole
+}
+
+// newJudged is a front before a recorder.
+func newJudged(t testing.TB) (address string, r *recorder) {
+	r = newRecorder(t)
+	p := proxy.New(proxy.Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write: 5 * time.Second}, nil)
+	snapshot, err := proxy.NewSnapshot(1, []*proxy.Service{{
+		Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, []*upstream.Backend{backendAt(r.Addr().String())}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Swap(snapshot)
+	s := New(Options{Proxy: p, Timeouts: Timeouts{Idle: 10 * time.Second, Head: 5 * time.Second}})
+	t.Cleanup(s.Close)
+	addr, err := s.Listen("http", "tcp", "127.0.0.1:0", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addr.String(), r
+}
+
+// memory is a connection from which some bytes can be read, and their end.
+type memory struct {
+	net.Conn
+	*bytes.Reader
+}
+
+func (m memory) Read(p []byte) (int, error)       { return m.Reader.Read(p) }
+func (memory) SetReadDeadline(_ time.Time) error  { return nil }
+func (memory) SetWriteDeadline(_ time.Time) error { return nil }
+
+// accepted returns the methods of the requests that Sluice's reader accepts as whole, and of one that is begun behind.
+func accepted(data []byte) (methods []string, begun string) {
+	c := http1.NewConn(memory{Reader: bytes.NewReader(data)}, &http1.DefaultLimits)
+	defer c.Release()
+	for {
+		var h message.Head
+		if c.ReadRequest(&h, http1.Waits{}) != nil {
+			return methods, "GET"
+		}
+		method, last := string(h.Method), h.Close
+		for !c.BodyDone() {
+			if _, err := c.Next(); err != nil && err != io.EOF {
+				return methods, method
+			}
+		}
+		if methods = append(methods, method); last {
+			return methods, "GET"
+		}
+	}
+}
+
+// talk sends data and returns all that comes back. The client ends its side when it has its answers.
+func talk(t *testing.T, address string, data []byte, methods []string) (back []byte) {
+	t.Helper()
+	nc, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	sent := make(chan struct{})
+	go func() { nc.Write(data); close(sent) }()
+	defer func() { <-sent }()
+	ended := false
+	for buf := make([]byte, 64<<10); ; {
+		if finals, _ := answers(back, methods); !ended && len(finals) >= len(methods) {
+			ended = true
+			<-sent
+			nc.(*net.TCPConn).CloseWrite()
+		}
+		n, err := nc.Read(buf)
+		back = append(back, buf[:n]...)
+		var late net.Error
+		if errors.As(err, &late) && late.Timeout() {
+			t.Fatalf("%q: no end after %q", data, back)
+		}
+		if err != nil {
+			return back
+		}
+	}
+}
+
+// answers reads the final responses to so many requests.
+func answers(back []byte, methods []string) (finals []*strictread.Response, rest []byte) {
+	for len(finals) < len(methods) {
+		r, rest, err := strictread.ReadResponse(back, methods[len(finals)])
+		if err != nil {
+			return finals, back
+		}
+		if back = rest; r.Status >= 200 {
+			finals = append(finals, r)
+		}
+	}
+	return finals, back
+}
+
+// FuzzConnection sends any bytes to a real front before a backend that reads by the letter: the backend must be sent one
+// request, the same, where one was accepted and passed on, none otherwise, and never what is malformed.
+func FuzzConnection(f *testing.F) {
+	for _, row := range attacks.Requests {
+		if len(row.Wire) <= 4<<10 {
+			f.Add([]byte(row.Wire))
+		}
+	}
+	address, backend := newJudged(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 32<<10 {
+			return
+		}
+		methods, begun := accepted(data)
+		back := talk(t, address, data, methods)
+		came := backend.since(t)
+		finals, rest := answers(back, methods)
+		if len(rest) > 0 {
+			if _, over, err := strictread.ReadResponse(rest, begun); err != nil || len(over) > 0 {
+				t.Errorf("%q\nwas answered with %q: left %q, %v", data, rest, over, err)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+		samePassedOn(t, data, finals, came)
+	})
+}
+
+// samePassedOn holds each answer of the backend to the request that it answers.
+func samePassedOn(t *testing.T, data []byte, finals []*strictread.Response, came []*strictread.Request) {
+	t.Helper()
+	rest := data
+	for _, final := range finals {
+		q, after, err := strictread.ReadRequest(rest)
+		if err != nil {
+			t.Fatalf("%q\nwas answered, but by the letter: %v", data, err)
+		}
+		if rest = after; final.Values("From") == nil {
+			continue
+		}
+		if len(came) == 0 {
+			t.Fatalf("%q\nwas answered more often than the backend was asked", data)
+		}
+		if got, want := inShort(came[0], came[0].Host), inShort(q, cmpHost(q, came[0])); got != want {
+			t.Errorf("%q\nreached the backend as\n%s\nwant\n%s", data, got, want)
+		}
+		ownFields(t, came[0])
+		came = came[1:]
+	}
+	for _, q := range came {
+		t.Errorf("%q\nbrought the backend an extra %s", data, inShort(q, q.Host))
+	}
+}
+
+// cmpHost lets Sluice name the host where an HTTP/1.0 client named none.
+func cmpHost(q, came *strictread.Request) string {
+	if q.Host == "" && q.Minor == 0 {
+		return came.Host
+	}
+	return q.Host
+}
+
+func inShort(q *strictread.Request, host string) string {
+	return fmt.Sprintf("%s %s @%s %q", q.Method, q.Path, strings.ToLower(host), q.Body)
+}
+
+// ownFields holds what belongs to one connection (RFC 9110 §7.6.1).
+func ownFields(t *testing.T, q *strictread.Request) {
+	t.Helper()
+	for _, f := range slices.Concat(q.Fields, q.Trailers) {
+		switch strings.ToLower(f.Name) {
+		case "keep-alive", "proxy-connection", "expect", "http2-settings":
+			t.Errorf("%s was passed on", f.Name)
+		case "connection":
+			if f.Value != "upgrade" {
+				t.Errorf("Connection: %s was passed on", f.Value)
+			}
+		}
+	}
+}
