@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"strings"
 	"testing"
 
 	"sluice/internal/attacks"
@@ -75,4 +76,22 @@ func oneAnswer(c *Conn, head bool) answer {
 func nothingLeft(c *Conn) bool {
 	n, _ := c.NetConn().Read(make([]byte, 1))
 	return n == 0 && c.Park()
+}
+
+// A line that is too long and ends badly is too long, in one piece as in many: its end might not have come.
+func TestTooLongIsToldBeforeABadEnd(t *testing.T) {
+	for _, row := range []struct {
+		name, wire string
+		status     int
+	}{
+		{"target", "GET /" + strings.Repeat("a", 16<<10) + "\n", 414},
+		{"head", "GET / HTTP/1.1\r\nX: " + strings.Repeat("a", 16<<10) + "\n", 431},
+		{"trailer", post(chunked, "0\r\nX: "+strings.Repeat("a", 300)+"\n"), 431},
+		{"chunk line", post(chunked, "1;"+strings.Repeat("a", 300)+"\n"), 400},
+		{"chunk end", post(chunked, "1\r\nabcdef\n"), 400},
+	} {
+		if v := inEveryWay(t, row.wire, &testLimits, request); v.status() != row.status {
+			t.Errorf("%s: %v, want status %d", row.name, v.err, row.status)
+		}
+	}
 }

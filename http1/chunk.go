@@ -105,7 +105,10 @@ func (c *Conn) chunkAhead() bool {
 // chunkLine takes one line of the framing if it is at hand.
 func (c *Conn) chunkLine() (ok bool, err error) {
 	line, ok, err := c.in.line()
-	if !ok {
+	switch {
+	case err != nil && c.toLF() > c.lineLimit()+len("\r"):
+		return false, c.tooLong()
+	case !ok:
 		return false, err
 	}
 	switch c.body.chunk {

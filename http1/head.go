@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bytes"
 	"io"
 	"time"
 
@@ -65,11 +66,11 @@ func (c *Conn) restart(h *message.Head) {
 func (c *Conn) parseLines(h *message.Head, start startLine) (done bool, err error) {
 	for {
 		line, ok, err := c.in.line()
+		if err != nil && c.in.r+c.toLF() >= c.in.floor+c.limits.Head || c.in.r-c.in.floor > c.limits.Head {
+			return false, c.head.tooLong()
+		}
 		if !ok {
 			return false, err
-		}
-		if c.in.r-c.in.floor > c.limits.Head {
-			return false, c.head.tooLong()
 		}
 		if len(line) == 0 && c.skipEmpty() {
 			continue
@@ -83,6 +84,10 @@ func (c *Conn) parseLines(h *message.Head, start startLine) (done bool, err erro
 		c.head.lines++
 	}
 }
+
+// toLF is how far away the next LF is. A line that ends badly beyond a limit is too long, as it would have been told
+// before its end had come: the verdict must not depend on how the bytes arrive.
+func (c *Conn) toLF() int { return bytes.IndexByte(c.in.buf[c.in.r:c.in.w], '\n') }
 
 // skipEmpty ignores one empty line before a request: "a server that is expecting to receive and parse a request-line
 // SHOULD ignore at least one empty line" (RFC 9112 §2.2). The connection is as idle after it as before.
