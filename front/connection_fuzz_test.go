@@ -174,8 +174,18 @@ func accepted(data []byte) (methods []string, begun string) {
 	}
 }
 
+// write sends data in pieces, each a segment of its own as far as the socket lets it be. 0: at once.
+func write(nc net.Conn, data []byte, step int) {
+	for step = max(step, 0); step > 0 && len(data) > step; data = data[step:] {
+		if _, err := nc.Write(data[:step]); err != nil {
+			return
+		}
+	}
+	nc.Write(data)
+}
+
 // talk sends data and returns all that comes back. The client ends its side when it has its answers.
-func talk(t *testing.T, address string, data []byte, methods []string) (back []byte) {
+func talk(t *testing.T, address string, data []byte, step int, methods []string) (back []byte) {
 	t.Helper()
 	nc, err := net.Dial("tcp", address)
 	if err != nil {
@@ -184,7 +194,7 @@ func talk(t *testing.T, address string, data []byte, methods []string) (back []b
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	sent := make(chan struct{})
-	go func() { nc.Write(data); close(sent) }()
+	go func() { write(nc, data, step); close(sent) }()
 	defer func() { <-sent }()
 	ended := false
 	for buf := make([]byte, 64<<10); ; {
@@ -230,7 +240,7 @@ func FuzzConnection(f *testing.F) {
 	address, backend := newJudged(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if len(data) <= 32<<10 {
-			judgeConnection(t, address, backend, data)
+			judgeConnection(t, address, backend, data, 0)
 		}
 	})
 }
@@ -242,23 +252,46 @@ func TestMutationsThroughTheFront(t *testing.T) {
 	for range 2000 {
 		row, other := attacks.Requests[rnd.IntN(len(attacks.Requests))], attacks.Requests[rnd.IntN(len(attacks.Requests))]
 		if len(row.Wire) < 4<<10 && len(other.Wire) < 4<<10 {
-			judgeConnection(t, address, backend, []byte(attacks.Mutate(rnd, row.Wire, other.Wire)))
+			judgeConnection(t, address, backend, []byte(attacks.Mutate(rnd, row.Wire, other.Wire)), 0)
 		}
 	}
 }
 
-func judgeConnection(t *testing.T, address string, backend *recorder, data []byte) {
+// judgeConnection returns the refusal behind the answers, where there is one.
+func judgeConnection(t *testing.T, address string, backend *recorder, data []byte, step int) (refusal *strictread.Response) {
 	t.Helper()
 	methods, begun := accepted(data)
-	back := talk(t, address, data, methods)
+	back := talk(t, address, data, step, methods)
 	came := backend.since(t)
 	finals, rest := answers(back, methods)
 	if len(rest) > 0 {
-		if _, over, err := strictread.ReadResponse(rest, begun); err != nil || len(over) > 0 {
+		r, over, err := strictread.ReadResponse(rest, begun)
+		if err != nil || len(over) > 0 {
 			t.Fatalf("%q\nwas answered with %q: left %q, %v", data, rest, over, err)
 		}
+		refusal = r
 	}
 	samePassedOn(t, data, finals, came)
+	return refusal
+}
+
+// Each row of the table is told its verdict, whatever the segments it comes in.
+func TestAttackingRequestsThroughTheFront(t *testing.T) {
+	address, backend := newJudged(t)
+	for _, row := range attacks.Requests {
+		for _, step := range []int{0, 1, 7} {
+			if step > 0 && len(row.Wire) > 400 {
+				continue
+			}
+			refusal := judgeConnection(t, address, backend, []byte(row.Wire), step)
+			switch {
+			case row.Status == 0 && refusal == nil:
+			case row.Begun != "" && (refusal == nil || refusal.Close): // it may have been passed on in part
+			case refusal == nil || refusal.Status != row.Status || !refusal.Close:
+				t.Errorf("%s, in steps of %d: %+v, want status %d", row.Name, step, refusal, row.Status)
+			}
+		}
+	}
 }
 
 // samePassedOn holds each answer of the backend to the request that it answers.

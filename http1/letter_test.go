@@ -29,6 +29,27 @@ func TestAcceptedIsAcceptedByTheLetter(t *testing.T) {
 	}
 }
 
+// What goes out is the same, however it came in.
+func TestPiecesAreForwardedAlike(t *testing.T) {
+	for _, row := range attacks.Requests {
+		want := forwarded([]byte(row.Wire), 0)
+		for _, step := range []int{1, 2, 3, 7} {
+			if got := forwarded([]byte(row.Wire), step); got != want {
+				t.Errorf("%s, in steps of %d:\n%q\nat once:\n%q", row.Name, step, got, want)
+			}
+		}
+	}
+}
+
+func forwarded(data []byte, step int) string {
+	out := &feed{}
+	c := NewConn(out, &DefaultLimits)
+	for _, p := range readWhole(data, step, request) {
+		writeWhole(c, p)
+	}
+	return out.written()
+}
+
 // parsed is one whole message, with all that dies with the connection's buffer copied.
 type parsed struct {
 	head     message.Head
@@ -37,8 +58,8 @@ type parsed struct {
 }
 
 // readWhole reads the whole messages that data begins with.
-func readWhole(data []byte, read func(*Conn, *message.Head) error) (list []parsed) {
-	c := NewConn(&feed{in: data, step: 100}, &DefaultLimits)
+func readWhole(data []byte, step int, read func(*Conn, *message.Head) error) (list []parsed) {
+	c := NewConn(&feed{in: data, step: step}, &DefaultLimits)
 	defer c.Release()
 	for {
 		var h message.Head
@@ -60,7 +81,7 @@ func readWhole(data []byte, read func(*Conn, *message.Head) error) (list []parse
 // requestsByTheLetter returns how many requests were accepted.
 func requestsByTheLetter(t *testing.T, data []byte) int {
 	t.Helper()
-	list := readWhole(data, request)
+	list := readWhole(data, 100, request)
 	rest := data
 	for i, p := range list {
 		want, after, err := strictread.ReadRequest(rest)
@@ -84,7 +105,7 @@ func responsesByTheLetter(t *testing.T, data []byte, head bool) int {
 	if head {
 		read, method = toHEAD, "HEAD"
 	}
-	list := readWhole(data, read)
+	list := readWhole(data, 100, read)
 	rest := data
 	for i, p := range list {
 		want, after, err := strictread.ReadResponse(rest, method)
