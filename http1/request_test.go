@@ -47,6 +47,24 @@ func TestFieldsAreKeptAsTheyCame(t *testing.T) {
 	}
 }
 
+// A pipeline is read no further ahead than one buffer, and holds no memory beside it: that is the limit on its depth.
+func TestPipelineIsHeldInOneBuffer(t *testing.T) {
+	const depth = 10_000
+	one := get("GET /x HTTP/1.1")
+	f := &feed{in: []byte(strings.Repeat(one, depth))}
+	c, h := NewConn(f, &DefaultLimits), new(message.Head)
+	defer c.Release()
+	for i := range depth {
+		if err := request(c, h); err != nil {
+			t.Fatal(err)
+		}
+		ahead := len(one)*(depth-i-1) - len(f.in)
+		if ahead > smallSize || len(c.in.buf) > smallSize || c.in.kept != nil {
+			t.Fatalf("request %d: %d bytes ahead, in a buffer of %d", i, ahead, len(c.in.buf))
+		}
+	}
+}
+
 // A second request, and a body, may begin at any place of the buffer: the sweep moves both over its end.
 func TestPipelinesOverTheBuffersEnd(t *testing.T) {
 	for n := smallSize - 220; n < smallSize+10; n++ {
