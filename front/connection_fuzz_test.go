@@ -309,27 +309,33 @@ func samePassedOn(t *testing.T, data []byte, finals []*strictread.Response, came
 		if len(came) == 0 {
 			t.Fatalf("%q\nwas answered more often than the backend was asked", data)
 		}
-		if got, want := inShort(came[0], came[0].Host), inShort(q, cmpHost(q, came[0])); got != want {
+		if got, want := inShort(came[0]), inShort(canonical(q, came[0])); got != want {
 			t.Errorf("%q\nreached the backend as\n%s\nwant\n%s", data, got, want)
 		}
 		ownFields(t, came[0])
 		came = came[1:]
 	}
 	for _, q := range came {
-		t.Errorf("%q\nbrought the backend an extra %s", data, inShort(q, q.Host))
+		t.Errorf("%q\nbrought the backend an extra %s", data, inShort(q))
 	}
 }
 
-// cmpHost lets Sluice name the host where an HTTP/1.0 client named none.
-func cmpHost(q, came *strictread.Request) string {
+// canonical is a request in the form that is routed on and forwarded. Sluice names the host where an HTTP/1.0 client named
+// none.
+func canonical(q, came *strictread.Request) *strictread.Request {
+	form := *q
+	if path, clarity := message.Canonical([]byte(q.Path)); clarity != message.Malformed {
+		form.Path = string(path)
+	}
+	form.Host = string(message.CanonicalAuthority([]byte(q.Host)))
 	if q.Host == "" && q.Minor == 0 {
-		return came.Host
+		form.Host = came.Host
 	}
-	return q.Host
+	return &form
 }
 
-func inShort(q *strictread.Request, host string) string {
-	return fmt.Sprintf("%s %s @%s %q", q.Method, q.Path, strings.ToLower(host), q.Body)
+func inShort(q *strictread.Request) string {
+	return fmt.Sprintf("%s %s @%s %q", q.Method, q.Path, q.Host, q.Body)
 }
 
 // ownFields holds what belongs to one connection (RFC 9110 §7.6.1).
