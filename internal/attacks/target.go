@@ -6,6 +6,7 @@ var targets = []Request{
 	accept("target_empty_query", "RFC 9112 §3.2.1", get("GET /? HTTP/1.1"), `GET /? @a ""`),
 	accept("target_second_question", "RFC 3986 §3.4", get("GET /?a?b HTTP/1.1"), `GET /?a?b @a ""`),
 	accept("target_url_in_the_query", "RFC 3986 §3.4", get("GET /?u=http://b/ HTTP/1.1"), `GET /?u=http://b/ @a ""`),
+	accept("target_backslash_in_the_query", "RFC 3986 §3.4, and what browsers leave raw", get(`GET /?a\b HTTP/1.1`), `GET /?a\b @a ""`),
 	accept("target_colon_in_the_path", "RFC 3986 §3.3", get("GET /a:80/http://b HTTP/1.1"), `GET /a:80/http://b @a ""`),
 	accept("target_asterisk", "RFC 9112 §3.2.4", get("OPTIONS * HTTP/1.1"), `OPTIONS * @a ""`),
 	accept("target_options_path", "RFC 9112 §3.2.1", get("OPTIONS /x HTTP/1.1"), `OPTIONS /x @a ""`),

@@ -65,7 +65,7 @@ func TestGrammar(t *testing.T) {
 	}{
 		{"token", isToken, []string{"a", "M-SEARCH", "!#$%&'*+-.^_`|~"}, []string{"", "a b", "a:", "\xe9", "a\n", "\"a\""}},
 		{"text", isText, []string{"", "a\tb", "\xff\x80", "\xc3\xa9"}, []string{"\x00", "a\x7f", "\r", "a\n"}},
-		{"path", isPathAndQuery, []string{"/", "/%41?%zz[]{}|", "//"}, []string{"", "x", "/ ", "/#", "/\\", "/\xc3\xa9", "/\n"}},
+		{"path", isPathAndQuery, []string{"/", "/%41?%zz[]{}|", "//", "/?a?b", "/?\\"}, []string{"", "x", "/ ", "/#", "/\\", "/\\?", "/?#", "/\xc3\xa9", "/\n"}},
 		{"extension", isChunkExtension, []string{"", ";a", " ; a = b;c", `;a="b\"\\ c"`, ";a=\"\xe9\""},
 			[]string{";", " ", ";a=", ";a b", `;a="`, `;a="\"`, ";a=\"\x00\"", ";\xe9", `;a="b"c`, ";a "}},
 		{"authority", isAuthority, []string{"a", "a:80", "a:", "[::1]:80", "a%20b", "1.2.3.4", "a:65535"},
