@@ -16,8 +16,8 @@ var (
 
 	// pathAndQuery is wider than RFC 3986 §3.3 and §3.4 by what browsers leave as it is in paths and queries
 	// (https://url.spec.whatwg.org/#percent-encoded-bytes): quotes, angles, brackets, braces, ^, `, |, a lone percent, and
-	// in a query the backslash.
-	pathAndQuery = regexp.MustCompile("^/[" + pathBytes + "]*(?:\\?[" + pathBytes + "?\\\\]*)?$")
+	// in queries a backslash.
+	pathAndQuery = regexp.MustCompile("^/[A-Za-z0-9\\-._~%!$&'()*+,;=:@/\"<>\\[\\]^`{|}]*(?:\\?[A-Za-z0-9\\-._~%!$&'()*+,;=:@/?\"<>\\[\\]^`{|}\\\\]*)?$")
 
 	// registeredName is of RFC 3986 §3.2.2, but not empty.
 	registeredName = regexp.MustCompile(`^(?:[A-Za-z0-9\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})+$`)
@@ -27,7 +27,6 @@ var (
 )
 
 const (
-	pathBytes    = "A-Za-z0-9\\-._~%!$&'()*+,;=:@/\"<>\\[\\]^`{|}"
 	tokenBytes   = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+"
 	quotedString = `"(?:[\t !\x23-\x5b\x5d-\x7e]|[^\x00-\x7f]|\\(?:[\t\x20-\x7e]|[^\x00-\x7f]))*"`
 )
