@@ -1,7 +1,7 @@
 package e2e
 
 import (
-	"context"
+	"bytes"
 	"fmt"
 	"io"
 	"log"
@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 )
@@ -99,38 +98,41 @@ func startPythonReader(version string) func(*testing.T, string, *lockedBuffer) {
 	}
 }
 
-// startGoReader counts by the connection's state, which sees what is refused before it becomes a request; and by the
-// handler, which knows the id.
 func startGoReader(t *testing.T, address string, to *lockedBuffer) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var mu sync.Mutex
-	begun := map[net.Conn]bool{}
-	type connKey struct{}
-	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		mu.Lock()
-		delete(begun, r.Context().Value(connKey{}).(net.Conn))
-		mu.Unlock()
+	server := &http.Server{DisableGeneralOptionsHandler: true, ErrorLog: log.New(io.Discard, "", 0), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(to, "%s %s %s\n", orDash(r.Header.Get("X-Request-Id")), r.Method, r.RequestURI)
 		io.Copy(io.Discard, r.Body)
 		io.WriteString(w, "go")
 	})}
-	server.ConnContext = func(ctx context.Context, c net.Conn) context.Context { return context.WithValue(ctx, connKey{}, c) }
-	server.ConnState = func(c net.Conn, state http.ConnState) {
-		mu.Lock()
-		defer mu.Unlock()
-		switch {
-		case state == http.StateActive:
-			begun[c] = true
-		case state == http.StateClosed && begun[c]:
-			delete(begun, c)
-			fmt.Fprintln(to, "- malformed")
-		}
-	}
-	go server.Serve(l)
+	go server.Serve(refusals{l, to})
 	t.Cleanup(func() { server.Close() })
+}
+
+// refusals tells of what net/http refuses before a handler sees it: the handler answers with nothing but 200.
+type refusals struct {
+	net.Listener
+	to io.Writer
+}
+
+func (r refusals) Accept() (net.Conn, error) {
+	nc, err := r.Listener.Accept()
+	return refusingConn{nc, r.to}, err
+}
+
+type refusingConn struct {
+	net.Conn
+	to io.Writer
+}
+
+func (c refusingConn) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("HTTP/1.1 ")) && !bytes.HasPrefix(p, []byte("HTTP/1.1 200 ")) {
+		fmt.Fprintf(c.to, "- malformed: %q\n", p)
+	}
+	return c.Conn.Write(p)
 }
 
 func orDash(s string) string {
