@@ -59,7 +59,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != 'HEAD': self.wfile.write(b'python')
     def log_message(self, *args): pass
 class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
+    request_queue_size = 1024
     def handle_error(self, *args): pass
 Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()`
 

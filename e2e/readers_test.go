@@ -65,13 +65,15 @@ func requestWires() *wires {
 func (s *sluice) compareCounts(address string, log *lockedBuffer) {
 	s.t.Helper()
 	counter := fmt.Sprintf("sluice_backend_requests_total{backend=%q,pool=\"default\",service=\"web\"}", address)
-	deadline, sent := time.Now().Add(5*time.Second), -1
-	for time.Now().Before(deadline) {
-		before := sent
-		if sent = int(s.metric(counter)); sent == before && s.metric("sluice_connections") == 0 && strings.Count(log.String(), "\n") == sent {
+	sent := -1
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		now := int(s.metric(counter))
+		if now == sent && s.metric("sluice_connections") == 0 && strings.Count(log.String(), "\n") == sent {
 			break
 		}
-		time.Sleep(50 * time.Millisecond)
+		if now != sent {
+			sent, end = now, time.Now().Add(time.Second)
+		}
 	}
 	s.must("stop")
 	s.waitExit(15 * time.Second)
