@@ -182,7 +182,7 @@ func deleteBytes(r *rand.Rand, wire, _ []byte) []byte {
 // tweakNumber changes a number a little, or how it is written.
 func tweakNumber(r *rand.Rand, wire, _ []byte) []byte {
 	var at [][2]int
-	for b := tokens(wire); len(b) > 1; b = b[1:] {
+	for b := tokens(wire); len(b) > 1 && b[0] < len(wire); b = b[1:] {
 		if c := wire[b[0]]; c >= '0' && c <= '9' && b[1]-b[0] < 18 {
 			at = append(at, [2]int{b[0], b[1]})
 		}
