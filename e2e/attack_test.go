@@ -214,7 +214,7 @@ func (s strictReading) answers(raw []byte, ended bool) (list []*wireMessage, err
 			method = s.whole[i].Method
 		}
 		m, rest, err := readWireResponse(raw, method, ended)
-		if err != nil && len(list) >= len(s.whole) && bytes.HasPrefix(s.begun, []byte("HEAD ")) {
+		if err != nil && len(list) >= len(s.whole) && bytes.HasPrefix(bytes.TrimPrefix(s.begun, []byte("\r\n")), []byte("HEAD ")) {
 			m, rest, err = readWireResponse(raw, "HEAD", ended) // malformed, but not as a HEAD
 		}
 		if errors.Is(err, errShort) && !ended {

@@ -140,8 +140,11 @@ func (c *crook) say(nc net.Conn, m *wireMessage) (unclean []byte) {
 	var n uint64
 	fmt.Sscan(number, &n)
 	a := c.answer(n)
-	a.send(nc)
 	r := readAnswer(a.wire, m.method())
+	if r.final != nil && !r.clean {
+		a.cuts = nil // what stands behind an answer has to be there with it: later it is too late for anyone to see
+	}
+	a.send(nc)
 	if r.clean {
 		return nil
 	}
