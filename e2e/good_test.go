@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -138,72 +137,4 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 func figures(sorted []time.Duration) string {
 	return fmt.Sprintf("%d requests, p50 %v p99 %v p99.9 %v max %v", len(sorted), percentile(sorted, 0.5).Round(time.Microsecond),
 		percentile(sorted, 0.99).Round(time.Microsecond), percentile(sorted, 0.999).Round(time.Microsecond), percentile(sorted, 1).Round(time.Microsecond))
-}
-
-// countingBackend answers good requests with their number, has a large answer to read slowly, and knows what is at its door.
-type countingBackend struct {
-	http.Server
-	address string
-	open    atomic.Int64 // connections
-	large   atomic.Int64 // of them, those that a large answer is on its way on
-	most    atomic.Int64 // the most connections without those, at any time
-	slow    atomic.Int64 // requests that came although their bodies never will
-}
-
-// largeAnswer is more than the sockets on the way take; the backend's own takes little, for there are thousands of them.
-const (
-	largeAnswer = 4 << 20
-	sendBuffer  = 32 << 10
-)
-
-func startCounting(t *testing.T) *countingBackend {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &countingBackend{address: l.Addr().String()}
-	b.Handler, b.ConnState = b, b.count
-	go b.Serve(l)
-	t.Cleanup(func() { b.Close() })
-	return b
-}
-
-func (b *countingBackend) count(c net.Conn, state http.ConnState) {
-	switch state {
-	case http.StateNew:
-		c.(*net.TCPConn).SetWriteBuffer(sendBuffer)
-		b.mark(b.open.Add(1))
-	case http.StateClosed, http.StateHijacked:
-		b.open.Add(-1)
-	}
-}
-
-// mark remembers the most connections; one that is new is not known to be for a large answer yet.
-func (b *countingBackend) mark(open int64) {
-	for n := open - b.large.Load(); ; {
-		most := b.most.Load()
-		if n <= most || b.most.CompareAndSwap(most, n) {
-			return
-		}
-	}
-}
-
-func (b *countingBackend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path == "/good":
-		io.WriteString(w, r.URL.RawQuery)
-	case r.URL.Path == "/large":
-		b.large.Add(1)
-		defer b.large.Add(-1)
-		w.Header().Set("Content-Length", strconv.Itoa(largeAnswer))
-		for block, left := []byte(strings.Repeat("l", 32<<10)), largeAnswer; left > 0; left -= len(block) {
-			if _, err := w.Write(block); err != nil {
-				return
-			}
-		}
-	case strings.HasPrefix(r.URL.Path, "/slow"):
-		b.slow.Add(1)
-		io.Copy(io.Discard, r.Body)
-	}
 }

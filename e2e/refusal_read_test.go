@@ -30,10 +30,14 @@ type talker struct {
 var talkers = map[string]talker{
 	"408 a head that drips": {status: 408, start: "GET / HTTP/1.1\r\nHost: a\r\nX: ", more: "a", bytes: 400, pause: 2 * time.Millisecond,
 		limits: "timeouts: {head: 200ms}\n"},
+	"408 a body that drips": {status: 408, start: "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", more: "b", bytes: 600, pause: 2 * time.Millisecond,
+		limits: "limits: {body_rate: 100KiB}\ntimeouts: {body_grace: 200ms}\n"},
 	"413 a long body": {status: 413, start: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4194304\r\n\r\n", more: strings.Repeat("b", 32<<10), bytes: 4 << 20,
 		limits: "limits: {body_bytes: 64KiB}\n"},
-	"413 a long body in chunks": {status: 413, start: "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", more: "8000\r\n" + strings.Repeat("b", 32<<10) + "\r\n", bytes: 4 << 20,
-		limits: "limits: {body_bytes: 64KiB}\n"},
+	"413 a long body in chunks": {status: 413, start: "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", more: "8000\r\n" + strings.Repeat("b", 32<<10) + "\r\n", bytes: 4 << 20,
+		limits: "limits: {body_bytes: 16KiB}\n"},
+	"413 a long body in chunks, the first of them passed on": {status: 413, start: "POST /slow HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", more: "8000\r\n" + strings.Repeat("b", 32<<10) + "\r\n", bytes: 4 << 20,
+		limits: "limits: {body_bytes: 256KiB}\n"},
 	"414 a target without end":    {status: 414, start: "GET /", more: strings.Repeat("a", 8<<10), bytes: 4 << 20},
 	"431 a field without end":     {status: 431, start: "GET / HTTP/1.1\r\nHost: a\r\nX: ", more: strings.Repeat("a", 8<<10), bytes: 4 << 20},
 	"431 fields without end":      {status: 431, start: "GET / HTTP/1.1\r\nHost: a\r\n", more: strings.Repeat("X: 1\r\n", 1000), bytes: 4 << 20},
@@ -46,7 +50,7 @@ var talkers = map[string]talker{
 func TestRefusalsAreRead(t *testing.T) {
 	for name, who := range talkers {
 		t.Run(name, func(t *testing.T) {
-			s := newSluice(t, who.limits+"services:\n  web:\n    backends: ["+freePort(t)+"]\n    health: off\n")
+			s := newSluice(t, who.limits+"services:\n  web:\n    backends: ["+startCounting(t).address+"]\n    health: off\n")
 			if !s.knows() {
 				t.Skip("this Sluice does not know " + who.limits)
 			}
@@ -66,7 +70,7 @@ func (s *sluice) knows() bool {
 func (who talker) all(t *testing.T, address, reads string) {
 	t.Helper()
 	results := make(chan error, refusalTimes)
-	turns := make(chan struct{}, 50)
+	turns := make(chan struct{}, refusalTimes)
 	for range refusalTimes {
 		go func() {
 			turns <- struct{}{}
