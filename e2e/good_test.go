@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,11 +19,10 @@ type goodTraffic struct {
 	address string
 	stop    chan struct{}
 	done    chan struct{}
-	next    atomic.Int64
 
 	mu     sync.Mutex
 	idle   []*goodConn
-	took   []time.Duration
+	took   []time.Duration // one for each request, in their order
 	failed []error
 }
 
@@ -55,12 +53,15 @@ func (g *goodTraffic) run() {
 			return
 		case <-time.After(time.Until(intended)):
 		}
-		sent.Go(func() { g.one(intended) })
+		g.mu.Lock()
+		g.took = append(g.took, 0)
+		g.mu.Unlock()
+		sent.Go(func() { g.one(i, intended) })
 	}
 }
 
-// end stops it and returns the latencies, sorted, and what failed.
-func (g *goodTraffic) end() ([]time.Duration, []error) {
+// end stops it and returns the latencies and what failed.
+func (g *goodTraffic) end() (latencies, []error) {
 	select {
 	case <-g.stop:
 	default:
@@ -71,19 +72,18 @@ func (g *goodTraffic) end() ([]time.Duration, []error) {
 		c.Close()
 	}
 	g.idle = nil
-	slices.Sort(g.took)
-	return g.took, g.failed
+	return latencies{g.took, slices.Sorted(slices.Values(g.took))}, g.failed
 }
 
-func (g *goodTraffic) one(intended time.Time) {
+func (g *goodTraffic) one(i int, intended time.Time) {
 	c, err := g.conn()
 	if err == nil {
-		err = c.ask(g.next.Add(1), g.address)
+		err = c.ask(i, g.address)
 	}
 	took := time.Since(intended)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.took = append(g.took, took)
+	g.took[i] = took
 	if err == nil {
 		g.idle = append(g.idle, c)
 		return
@@ -110,7 +110,7 @@ func (g *goodTraffic) conn() (*goodConn, error) {
 }
 
 // ask sends one request and checks that the answer is the one to it.
-func (c *goodConn) ask(id int64, address string) error {
+func (c *goodConn) ask(id int, address string) error {
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := fmt.Fprintf(c, "GET /good?%d HTTP/1.1\r\nHost: %s\r\n\r\n", id, address); err != nil {
 		return err
@@ -120,13 +120,17 @@ func (c *goodConn) ask(id int64, address string) error {
 		return err
 	}
 	body, err := io.ReadAll(res.Body)
-	if err != nil || res.StatusCode != 200 || string(body) != strconv.FormatInt(id, 10) {
+	if err != nil || res.StatusCode != 200 || string(body) != strconv.Itoa(id) {
 		return fmt.Errorf("%d, %q, %v for request %d", res.StatusCode, body, err, id)
 	}
 	return nil
 }
 
-// percentile of sorted latencies.
+// latencies are those of a run, in the order of the requests and sorted.
+type latencies struct{ asSent, sorted []time.Duration }
+
+func (l latencies) percentile(p float64) time.Duration { return percentile(l.sorted, p) }
+
 func percentile(sorted []time.Duration, p float64) time.Duration {
 	if len(sorted) == 0 {
 		return 0
@@ -134,7 +138,17 @@ func percentile(sorted []time.Duration, p float64) time.Duration {
 	return sorted[min(len(sorted)-1, int(float64(len(sorted))*p))]
 }
 
-func figures(sorted []time.Duration) string {
-	return fmt.Sprintf("%d requests, p50 %v p99 %v p99.9 %v max %v", len(sorted), percentile(sorted, 0.5).Round(time.Microsecond),
-		percentile(sorted, 0.99).Round(time.Microsecond), percentile(sorted, 0.999).Round(time.Microsecond), percentile(sorted, 1).Round(time.Microsecond))
+// usual is the median of the 99th percentiles of each second: what others do to the machine now and then is not in it.
+func (l latencies) usual() time.Duration {
+	var each []time.Duration
+	for second := range slices.Chunk(l.asSent, goodRate) {
+		each = append(each, percentile(slices.Sorted(slices.Values(second)), 0.99))
+	}
+	slices.Sort(each)
+	return percentile(each, 0.5)
+}
+
+func (l latencies) String() string {
+	us := func(p float64) time.Duration { return l.percentile(p).Round(time.Microsecond) }
+	return fmt.Sprintf("%d requests, p50 %v p99 %v p99.9 %v max %v; p99 of a usual second %v", len(l.sorted), us(0.5), us(0.99), us(0.999), us(1), l.usual().Round(time.Microsecond))
 }

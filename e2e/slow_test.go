@@ -251,8 +251,8 @@ func TestSlowClientsHoldNothing(t *testing.T) {
 	slow.end()
 
 	t.Logf("%d slow clients, %d open at the end (%v at Sluice), %d dials, %d of them failed; sent away:\n%s", size, open, took, slow.dials.Load(), slow.failed.Load(), slow.endings())
-	t.Logf("good:     %s, %d failed", figures(through), len(failed))
-	t.Logf("straight: %s", figures(without))
+	t.Logf("good:     %v, %d failed", through, len(failed))
+	t.Logf("straight: %v", without)
 	t.Logf("memory at its peak %d KiB; at the backend %d connections at most, beside %d with a large answer; %d slow bodies came to it", s.rss(), most, reading, bodies)
 	if open < int64(size)*8/10 {
 		t.Errorf("only %d slow connections were open at the end: this run proves little", open)
@@ -260,13 +260,13 @@ func TestSlowClientsHoldNothing(t *testing.T) {
 	if len(failed) > 0 {
 		t.Errorf("%d good requests failed, the first: %v", len(failed), failed[0])
 	}
-	if p99, bound := percentile(through, 0.99), boundBeside(percentile(without, 0.99)); p99 > bound {
+	if p99, bound := through.percentile(0.99), boundBeside(without.percentile(0.99)); p99 > bound {
 		t.Errorf("the good requests' p99 is %v, more than %v", p99, bound)
 	}
 	if rss := s.rss(); rss > memoryBound {
 		t.Errorf("memory grew to %d KiB", rss)
 	}
-	if under := int(percentile(through, 1) * goodRate / time.Second); most > backendBound+under {
+	if under := int(through.percentile(1) * goodRate / time.Second); most > backendBound+under {
 		t.Errorf("%d connections at the backend, and never more than %d good requests were under way", most, under)
 	}
 	if bodies > 0 {
