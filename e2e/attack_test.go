@@ -79,6 +79,9 @@ func (a *attack) one(n uint64) {
 	}
 	want := readStrictly(m.wire)
 	got := a.backend.of(client)
+	if reset(err) && len(want.begun) == 0 {
+		a.find(n, m, "a reset, although all requests were whole")
+	}
 	if problem := want.holds(got); problem != "" {
 		a.find(n, m, "%s", problem)
 	}
