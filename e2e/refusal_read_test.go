@@ -28,9 +28,9 @@ type talker struct {
 }
 
 var talkers = map[string]talker{
-	"408 a head that drips": {status: 408, start: "GET / HTTP/1.1\r\nHost: a\r\nX: ", more: "a", bytes: 400, pause: 2 * time.Millisecond,
+	"408 a head that drips": {status: 408, start: "GET / HTTP/1.1\r\nHost: a\r\nX: ", more: "a", bytes: 120, pause: 5 * time.Millisecond,
 		limits: "timeouts: {head: 200ms}\n"},
-	"408 a body that drips": {status: 408, start: "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", more: "b", bytes: 600, pause: 2 * time.Millisecond,
+	"408 a body that drips": {status: 408, start: "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n", more: "b", bytes: 120, pause: 5 * time.Millisecond,
 		limits: "limits: {body_rate: 100KiB}\ntimeouts: {body_grace: 200ms}\n"},
 	"413 a long body": {status: 413, start: "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4194304\r\n\r\n", more: strings.Repeat("b", 32<<10), bytes: 4 << 20,
 		limits: "limits: {body_bytes: 64KiB}\n"},
