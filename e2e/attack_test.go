@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"sluice/internal/strictread"
 )
@@ -103,7 +106,7 @@ func (a *attack) late(count uint64) {
 		}
 		m := a.wires.mutate(a.seed, n)
 		if problem := readStrictly(m.wire).holds(got); problem != "" || len(got) > 1 || got[0].whole {
-			a.find(n, &m, "arrived after its client had gone: %s %q", problem, got[0].raw)
+			a.find(n, &m, "arrived after its client had gone: %s %q", problem, shortened(got[0].raw))
 		}
 		a.partial.Add(1)
 	}
@@ -146,7 +149,7 @@ func (s strictReading) holds(got []arrival) string {
 	for i, m := range got {
 		if !m.whole {
 			if i < len(got)-1 || !s.began(left, m.wireMessage) {
-				return fmt.Sprintf("a part of a request that was not sent: %q", m.raw)
+				return fmt.Sprintf("a part of a request that was not sent: %q", shortened(m.raw))
 			}
 			continue
 		}
@@ -156,7 +159,7 @@ func (s strictReading) holds(got []arrival) string {
 			if len(left) > 0 {
 				why = same(left[0], m.wireMessage)
 			}
-			return fmt.Sprintf("the backend received a request that was not sent (%s): %q", why, m.raw)
+			return fmt.Sprintf("the backend received a request that was not sent (%s): %q", why, shortened(m.raw))
 		}
 		left = left[at+1:]
 	}
@@ -166,12 +169,41 @@ func (s strictReading) holds(got []arrival) string {
 // began reports whether something of what was sent begins as this request does. It may be whole as the strict reader sees
 // it: Sluice refuses more.
 func (s strictReading) began(left []*strictread.Request, m *wireMessage) bool {
-	if slices.ContainsFunc(left, func(r *strictread.Request) bool { return r.Method == m.method() && r.Path == m.target() }) {
+	if slices.ContainsFunc(left, func(r *strictread.Request) bool {
+		return r.Method == m.method() && canonicalTarget(r.Path) == m.target()
+	}) {
 		return true
 	}
 	line, _, _ := bytes.Cut(bytes.TrimPrefix(s.begun, []byte("\r\n")), []byte("\r\n"))
 	method, rest, _ := strings.Cut(string(line), " ")
 	return method == m.method() && (m.target() == "/" || strings.Contains(rest, m.target()))
+}
+
+var escape = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+
+// canonicalTarget is the one form of a path (RFC 3986 §6.2.2): escapes in upper case, and none where none is needed.
+func canonicalTarget(target string) string {
+	path, query, asked := strings.Cut(target, "?")
+	path = escape.ReplaceAllStringFunc(path, func(e string) string {
+		c, _ := strconv.ParseUint(e[1:], 16, 8)
+		if unreserved := strings.ContainsRune("-._~", rune(c)) || c < 0x80 && (unicode.IsLetter(rune(c)) || unicode.IsDigit(rune(c))); unreserved {
+			return string(rune(c))
+		}
+		return strings.ToUpper(e)
+	})
+	if asked {
+		return path + "?" + query
+	}
+	return path
+}
+
+// canonicalHost is in lower case, without the dot of a full domain name.
+func canonicalHost(authority string) string {
+	host, port := strings.ToLower(authority), ""
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
+		host, port = host[:i], host[i:]
+	}
+	return strings.TrimSuffix(host, ".") + port
 }
 
 // writtenAnew are fields that Sluice writes itself, whatever was sent.
@@ -183,9 +215,9 @@ func same(r *strictread.Request, m *wireMessage) string {
 	switch {
 	case r.Method != m.method():
 		return "another method"
-	case r.Path != m.target():
+	case canonicalTarget(r.Path) != m.target():
 		return "another target"
-	case r.Host != "" && !strings.EqualFold(r.Host, m.get("Host")):
+	case r.Host != "" && canonicalHost(r.Host) != m.get("Host"):
 		return "another host"
 	case !bytes.Equal(r.Body, m.body):
 		return "another body"
@@ -203,7 +235,13 @@ func same(r *strictread.Request, m *wireMessage) string {
 	return ""
 }
 
+// sent reports a field that was sent as it is. Several of Cookie become one, for servers read only one of them (RFC 6265
+// §5.4).
 func sent(fields []strictread.Field, f wireField) bool {
+	if strings.EqualFold(f.name, "Cookie") {
+		m := strictread.Message{Fields: fields}
+		return strings.Join(m.Values("Cookie"), "; ") == f.value
+	}
 	return slices.ContainsFunc(fields, func(s strictread.Field) bool {
 		return strings.EqualFold(s.Name, f.name) && s.Value == f.value
 	})
@@ -255,7 +293,7 @@ func (a *attack) check(client string, answers []*wireMessage, got []arrival) str
 	}
 	for _, m := range got {
 		if m.whole {
-			return fmt.Sprintf("no answer to %q", m.raw)
+			return fmt.Sprintf("no answer to %q", shortened(m.raw))
 		}
 		a.partial.Add(1)
 	}

@@ -56,7 +56,24 @@ func requestWires() *wires {
 		r := &attacks.Requests[i]
 		w.add(r.Wire, r.Status == 0 && !r.Cut)
 	}
+	for _, large := range largeBodies() {
+		w.add(large, true)
+	}
 	return w
+}
+
+// largeBodies are more than is taken in before a backend is claimed: what goes wrong in them goes wrong when a part has been
+// passed on already.
+func largeBodies() []string {
+	block := strings.Repeat("b", 0x6000)
+	chunk := "6000\r\n" + block + "\r\n"
+	head := func(field string) string { return "POST /large HTTP/1.1\r\nHost: a\r\n" + field + "\r\n\r\n" }
+	return []string{
+		head("Content-Length: 98304") + strings.Repeat(block, 4),
+		head("Transfer-Encoding: chunked") + strings.Repeat(chunk, 4) + "0\r\n\r\n",
+		head("Transfer-Encoding: chunked") + strings.Repeat(chunk, 4) + "5;a=b\r\nhello\r\n0\r\nX: 1\r\n\r\n" + "GET /behind HTTP/1.1\r\nHost: a\r\n\r\n",
+		head("Expect: 100-continue\r\nContent-Length: 98304") + strings.Repeat(block, 4) + "GET /behind HTTP/1.1\r\nHost: a\r\n\r\n",
+	}
 }
 
 // compareCounts waits until the reader has read all that Sluice sent, and then holds both accounts side by side. A reader
