@@ -236,11 +236,14 @@ func same(r *strictread.Request, m *wireMessage) string {
 }
 
 // sent reports a field that was sent as it is. Several of Cookie become one, for servers read only one of them (RFC 6265
-// §5.4).
+// §5.4), and of TE no more is left than that trailers are welcome (RFC 9110 §10.1.4).
 func sent(fields []strictread.Field, f wireField) bool {
-	if strings.EqualFold(f.name, "Cookie") {
-		m := strictread.Message{Fields: fields}
+	m := strictread.Message{Fields: fields}
+	switch strings.ToLower(f.name) {
+	case "cookie":
 		return strings.Join(m.Values("Cookie"), "; ") == f.value
+	case "te":
+		return f.value == "trailers" && strings.Contains(strings.ToLower(strings.Join(m.Values("TE"), ",")), "trailers")
 	}
 	return slices.ContainsFunc(fields, func(s strictread.Field) bool {
 		return strings.EqualFold(s.Name, f.name) && s.Value == f.value
