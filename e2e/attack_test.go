@@ -125,10 +125,11 @@ func shortened(b []byte) []byte {
 
 func reset(err error) bool { return err != nil && strings.Contains(err.Error(), "reset by peer") }
 
-// strictReading is all that the strict reader finds in what a client sent.
+// strictReading is all that the strict reader finds in what a client sent, up to the request that it said is its last.
 type strictReading struct {
-	whole []*strictread.Request
-	begun []byte // what stands behind them, and is no whole request
+	whole  []*strictread.Request
+	begun  []byte // what stands behind them, and is no whole request
+	closed bool   // the last was said to be the last
 }
 
 func readStrictly(wire []byte) (s strictReading) {
@@ -137,7 +138,10 @@ func readStrictly(wire []byte) (s strictReading) {
 		if err != nil {
 			return s
 		}
-		s.whole, s.begun = append(s.whole, r), rest
+		s.whole, s.begun, s.closed = append(s.whole, r), rest, r.Close
+		if r.Close {
+			return s
+		}
 	}
 	return s
 }
@@ -148,7 +152,7 @@ func (s strictReading) holds(got []arrival) string {
 	left := s.whole
 	for i, m := range got {
 		if !m.whole {
-			if i < len(got)-1 || !s.began(left, m.wireMessage) {
+			if i < len(got)-1 || s.closed && len(left) == 0 || !s.began(left, m.wireMessage) {
 				return fmt.Sprintf("a part of a request that was not sent: %q", shortened(m.raw))
 			}
 			continue
@@ -241,7 +245,7 @@ func sent(fields []strictread.Field, f wireField) bool {
 	m := strictread.Message{Fields: fields}
 	switch strings.ToLower(f.name) {
 	case "cookie":
-		return strings.Join(m.Values("Cookie"), "; ") == f.value
+		return strings.Join(slices.DeleteFunc(m.Values("Cookie"), func(v string) bool { return v == "" }), "; ") == f.value
 	case "te":
 		return f.value == "trailers" && strings.Contains(strings.ToLower(strings.Join(m.Values("TE"), ",")), "trailers")
 	}
