@@ -4,7 +4,7 @@ GO      ?= go
 FUZZFOR ?= 5s
 MUTATIONS ?= 200000
 
-.PHONY: build demo test race e2e examples fuzz lint verify bench soak vuln tools clean
+.PHONY: build demo test race e2e examples fuzz lint verify bench bench-scale bench-layers soak vuln tools clean
 
 build: ## the binary: ./sluice
 	$(GO) build -trimpath -o sluice ./cmd/proxy
@@ -43,8 +43,14 @@ fuzz: ## each target for FUZZFOR
 	    echo "fuzz $$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZFOR) $$pkg; \
 	  done; done
 
-bench: ## beside nginx and HAProxy in one run
-	$(GO) run ./bench
+bench: ## the goals, beside nginx, HAProxy and all proxies in Go that are found; BENCH="--strace --json out.json" adds to it
+	$(GO) run ./bench --work goals --peers all $(BENCH)
+
+bench-scale: ## how the cost grows with backends, hosts and connections
+	$(GO) run ./bench --work scale $(BENCH)
+
+bench-layers: ## each layer alone, for benchstat
+	$(GO) test -bench . -run '^$$' -count 10 ./message ./http1 ./upstream ./proxy ./front
 
 soak: ## the e2e suite for longer, with MUTATIONS of the attack table from a new seed
 	SLUICE_SOAK=10m SLUICE_MUTATIONS=$(MUTATIONS) $(GO) test -count=1 -timeout 60m ./e2e

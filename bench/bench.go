@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 )
@@ -27,46 +28,87 @@ func bench(ctx context.Context, o options, out io.Writer) (err error) {
 	if err := os.Chmod(dir, 0o755); err != nil { // for nginx's workers
 		return err
 	}
-	found, err := measureAll(ctx, o, dir, cpus, out)
+	list, err := resolvePeers(ctx, o, dir)
 	if err != nil {
 		return err
 	}
-	return found.finish(o)
+	all := report{Machine: describeMachine(ctx, list, cpus, time.Now())}
+	all.Machine.print(out)
+	err = all.measure(ctx, o, list, dir, cpus, out)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	all.printGoals(out)
+	return errors.Join(err, all.finish(o))
 }
 
-func measureAll(ctx context.Context, o options, dir string, cpus cpuList, out io.Writer) (report, error) {
-	list, sluice, err := resolvePeers(ctx, o, dir)
-	if err != nil {
-		return report{}, err
-	}
-	all := report{Machine: describeMachine(ctx, o, sluice, cpus, time.Now())}
-	all.Machine.print(out)
+// measure goes on where a work fails: what the others show is true all the same.
+func (r *report) measure(ctx context.Context, o options, list []server, dir string, cpus cpuList, out io.Writer) (failed error) {
 	for _, w := range o.works {
-		f := field{work: w, peers: list, dir: dir, seconds: o.seconds, retries: o.retries, out: out}
-		res, err := measureWork(ctx, f, o.rounds, cpus)
+		res, err := measureWork(ctx, o.field(w, list, dir, out), o.rounds, cpus)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return all, fmt.Errorf("work %s: %w", w.name, err)
+			err = fmt.Errorf("work %s: %w", w.name, err)
+			fmt.Fprintf(out, "failed: %v\n", err)
+			failed = errors.Join(failed, err)
+			continue
+		}
+		if o.configs {
+			res.printConfigs(out)
 		}
 		res.print(out)
-		all.Works = append(all.Works, res)
+		r.Works = append(r.Works, res)
 	}
-	return all, nil
+	return errors.Join(failed, r.trace(ctx, o, list, dir, cpus, out))
+}
+
+// trace counts system calls, where it is asked to.
+func (r *report) trace(ctx context.Context, o options, list []server, dir string, cpus cpuList, out io.Writer) (err error) {
+	if !o.strace {
+		return nil
+	}
+	small := works()[0]
+	r.Calls, err = countCalls(ctx, o.field(small, list, dir, out), cpus)
+	printCalls(out, small.name, r.Calls)
+	return err
+}
+
+func (o options) field(w work, list []server, dir string, out io.Writer) field {
+	return field{work: w, peers: list, dir: dir, seconds: o.seconds, retries: o.retries, out: out}
 }
 
 // resolvePeers turns names into servers, with a binary for sluice where it is asked for.
-func resolvePeers(ctx context.Context, o options, dir string) (list []server, sluice string, err error) {
+func resolvePeers(ctx context.Context, o options, dir string) (list []server, err error) {
+	binaries := o.goBinaries()
 	for _, name := range o.peers {
 		if name == "sluice" {
-			if sluice, err = sluiceBinary(ctx, o, dir); err != nil {
-				return nil, "", err
+			if binaries[name], err = sluiceBinary(ctx, o, dir); err != nil {
+				return nil, err
 			}
 		}
 	}
 	for _, name := range o.peers {
-		p, _ := findPeer(sluice, name)
+		p, _ := findPeer(binaries, name)
+		if _, err := exec.LookPath(p.binary); err != nil {
+			return nil, fmt.Errorf("%w; say where it is by --%s, or leave it out of --peers", err, name)
+		}
 		list = append(list, p)
 	}
-	return list, sluice, nil
+	return list, nil
+}
+
+// goBinaries are those that no package brings. They are run in folders of their own, so that a path must be whole.
+func (o options) goBinaries() map[string]string {
+	found := map[string]string{}
+	for name, path := range map[string]string{"traefik": o.traefik, "kamal-proxy": o.kamal} {
+		found[name] = name
+		if path != "" {
+			found[name], _ = filepath.Abs(path)
+		}
+	}
+	return found
 }
 
 func sluiceBinary(ctx context.Context, o options, dir string) (string, error) {

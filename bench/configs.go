@@ -1,23 +1,5 @@
 package main
 
-import (
-	"fmt"
-	"strings"
-	"text/template"
-)
-
-// site is what a configuration is made from. Every peer's configuration sets the same fields on a request
-// (Host kept, X-Forwarded-For, X-Forwarded-Proto, X-Request-Id) and keeps its connections to the backend.
-type site struct {
-	Listen      string // host:port this server listens on
-	Backend     string // host:port it forwards to
-	Dir         string // a folder of its own
-	Threads     int    // workers or threads
-	Connections int    // how many the load opens
-	AccessLog   string // a file, or "" for none
-	Large       bool   // responses are far larger than one buffer
-}
-
 // Limits on requests per connection are out of the way everywhere: the default of 1000 would close connections
 // in the middle of a measurement, for some peers and not for others.
 
@@ -38,14 +20,26 @@ http {
     scgi_temp_path {{.Dir}}/scgi;
 `
 
-const nginxProxy = nginxHead + `    access_log {{if .AccessLog}}{{.AccessLog}} combined buffer=64k flush=1s{{else}}off{{end}};
+const nginxProxy = nginxHead + `
+{{- if .AccessLog}}    log_format json escape=json '{"time":"$time_iso8601","client":"$remote_addr","method":"$request_method","host":"$host",'
+        '"path":"$uri","status":$status,"bytes":$body_bytes_sent,"duration_ms":$request_time,"service":"$server_name",'
+        '"pool":"$proxy_host","backend":"$upstream_addr","upstream_ms":$upstream_response_time,"request_id":"$request_id"}';
+{{end}}    access_log {{if .AccessLog}}{{.AccessLog}} json buffer=64k flush=1s{{else}}off{{end}};
+    server_names_hash_max_size 65536;
+    server_names_hash_bucket_size 128;
     upstream backend {
-        server {{.Backend}};
-        keepalive {{.Connections}};
+{{- range .Backends}}
+        server {{.}};
+{{- end}}
+        keepalive {{.KeepAlive}};
         keepalive_requests 1000000000;
     }
+{{- range .Services}}
     server {
-        listen {{.Listen}} backlog=4096{{if gt .Threads 1}} reuseport{{end}};
+        listen {{$.Listen}}{{if not .Hosts}} backlog=4096{{if gt $.Threads 1}} reuseport{{end}}{{end}};
+{{- if .Hosts}}
+        server_name {{join .Hosts " "}};
+{{- end}}
         location / {
             proxy_pass http://backend;
             proxy_http_version 1.1;
@@ -55,7 +49,7 @@ const nginxProxy = nginxHead + `    access_log {{if .AccessLog}}{{.AccessLog}} c
             proxy_set_header X-Forwarded-Proto $scheme;
             proxy_set_header X-Request-Id $request_id;
             client_body_buffer_size 128k;
-{{- if .Large}}
+{{- if $.Large}}
             proxy_buffers 16 64k;
             proxy_buffer_size 64k;
             proxy_busy_buffers_size 256k;
@@ -63,14 +57,21 @@ const nginxProxy = nginxHead + `    access_log {{if .AccessLog}}{{.AccessLog}} c
 {{- end}}
         }
     }
+{{- end}}
 }
 `
 
+// With strict limits HAProxy would not start where the machine allows fewer open files than two for each connection it
+// might have; the load opens fewer.
 const haproxyHead = `global
     nbthread {{.Threads}}
-    maxconn 4096
+    maxconn {{.MaxConnections}}
+    no strict-limits
 {{- if .Large}}
     tune.bufsize 65536
+{{- end}}
+{{- if .Splice}}
+    tune.pipesize 262144
 {{- end}}
 `
 
@@ -84,34 +85,143 @@ const haproxyProxy = haproxyHead + `{{if .AccessLog}}    log stdout format raw l
     http-reuse always
     unique-id-format %[uuid()]
     unique-id-header X-Request-Id
+{{- if .Splice}}
+    option splice-response
+{{- end}}
 {{- if .AccessLog}}
     log global
-    option httplog
+    log-format '{"time":"%Tl","client":"%ci","method":"%HM","host":"%[capture.req.hdr(0),json(utf8s)]","path":%{+Q,+E}HP,"status":%ST,"bytes":%B,"duration_ms":%Ta,"service":"%f","pool":"%b","backend":"%s","upstream_ms":%Tr,"request_id":"%ID"}'
 {{- end}}
 frontend web
     bind {{.Listen}} backlog 4096
+{{- if .AccessLog}}
+    capture request header Host len 64
+{{- end}}
     http-request set-header X-Forwarded-Proto http
-    default_backend backend
-backend backend
+{{- if gt (len .Services) 1}}
+    use_backend %[req.hdr(host),host_only,lower,map_str({{.Dir}}/hosts.map,web)]
+{{- end}}
+    default_backend web
+{{- range .Services}}
+backend {{.Name}}
     option httpchk GET /
-    server one {{.Backend}} check
+{{- range $i, $address := $.Backends}}
+    server s{{$i}} {{$address}} check
+{{- end}}
+{{- end}}
 `
+
+const haproxyHosts = `{{range .Services}}{{$name := .Name}}{{range .Hosts}}{{.}} {{$name}}
+{{end}}{{end}}`
 
 const sluiceProxy = `listen: http://{{.Listen}}
 admin: unix://{{.Dir}}/admin.sock
 state: {{.Dir}}/state
 access_log: "{{if .AccessLog}}{{.AccessLog}}{{else}}off{{end}}"
 services:
-  web:
-    backends: [{{.Backend}}]
+{{- range .Services}}
+  {{.Name}}:
+{{- if .Hosts}}
+    hosts: [{{join .Hosts ", "}}]
+{{- end}}
+    backends: [{{join $.Backends ", "}}]
     health: {path: /}
+{{- end}}
+`
+
+const caddyProxy = `{
+	admin off
+	auto_https off
+	storage file_system {{.Dir}}/storage
+}
+http://:{{.Port .Listen}} {
+	bind 127.0.0.1
+{{- if .AccessLog}}
+	log {
+		output file {{.AccessLog}} {
+			roll_disabled
+		}
+		format json
+	}
+{{- end}}
+	reverse_proxy {{join .Backends " "}} {
+		header_up X-Request-Id {http.request.uuid}
+		health_uri /
+		health_interval 2s
+		transport http {
+			keepalive_idle_conns_per_host {{.KeepAlive}}
+		}
+	}
+}
+`
+
+// Traefik has no way to give a request an id.
+const traefikStatic = `global:
+  checkNewVersion: false
+  sendAnonymousUsage: false
+log:
+  level: ERROR
+entryPoints:
+  web:
+    address: {{.Listen}}
+{{- if .AccessLog}}
+accessLog:
+  filePath: {{.AccessLog}}
+  format: json
+  bufferingSize: 1000
+{{- end}}
+providers:
+  file:
+    filename: {{.Dir}}/routes.yaml
+serversTransport:
+  maxIdleConnsPerHost: {{.KeepAlive}}
+`
+
+const traefikRoutes = `http:
+  routers:
+    web:
+      rule: PathPrefix(` + "`/`" + `)
+      service: web
+  services:
+    web:
+      loadBalancer:
+        passHostHeader: true
+        healthCheck:
+          path: /
+          interval: 2s
+        servers:
+{{- range .Backends}}
+          - url: http://{{.}}
+{{- end}}
+`
+
+// kamalProxy is no file but its words, one a line: kamal-proxy has no file. It logs every request, in JSON, always.
+const kamalProxy = `run
+--http-port
+{{.Port .Listen}}
+--https-port
+{{.Port .Spare}}
+`
+
+const kamalDeploy = `deploy
+web
+--target
+{{join .Backends ","}}
+--health-check-path
+/
+--health-check-interval
+2s
+--deploy-timeout
+10s
 `
 
 const nginxBackend = nginxHead + `    access_log off;
     sendfile on;
     open_file_cache max=16;
     server {
-        listen {{.Listen}} backlog=4096;
+{{- range .Listens}}
+        listen {{.}} backlog=4096;
+{{- end}}
 {{- if .Large}}
         location = / { root {{.Dir}}/www; try_files /large =404; }
 {{- else}}
@@ -132,15 +242,3 @@ frontend sink
     http-request wait-for-body time 10s if { method POST }
     http-request return status 200 content-type text/plain string "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
 `
-
-func (s site) render(text string) (string, error) {
-	t, err := template.New("config").Parse(text)
-	if err != nil {
-		return "", fmt.Errorf("our template: %w", err)
-	}
-	var out strings.Builder
-	if err := t.Execute(&out, s); err != nil {
-		return "", fmt.Errorf("our template: %w", err)
-	}
-	return out.String(), nil
-}

@@ -92,7 +92,7 @@ func TestSumCPUCountsEndedChildren(t *testing.T) {
 func TestTreeCPUOfAnEndedChild(t *testing.T) {
 	dir := t.TempDir()
 	work := `sh -c 'i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done'; echo done; sleep 30`
-	p, err := startProcess("worker", dir, []string{"sh", "-c", work})
+	p, err := startProcess("worker", dir, "output.log", []string{"sh", "-c", work})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func TestTreeCPUOfAnEndedChild(t *testing.T) {
 }
 
 func TestTreeCPUOfAnEndedProcess(t *testing.T) {
-	p, err := startProcess("short", t.TempDir(), []string{"true"})
+	p, err := startProcess("short", t.TempDir(), "output.log", []string{"true"})
 	if err != nil {
 		t.Fatal(err)
 	}

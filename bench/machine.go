@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"debug/buildinfo"
 	"os"
 	"os/exec"
 	"regexp"
@@ -23,7 +24,7 @@ type machine struct {
 
 var cpuModel = regexp.MustCompile(`(?m)^model name\s*:\s*(.+)$`)
 
-func describeMachine(ctx context.Context, o options, sluice string, cpus cpuList, now time.Time) machine {
+func describeMachine(ctx context.Context, list []server, cpus cpuList, now time.Time) machine {
 	m := machine{CPU: "unknown", Cores: len(cpus), Kernel: "unknown", Date: now.UTC().Format(time.DateOnly), Versions: map[string]string{}}
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
 		if model := cpuModel.FindSubmatch(info); model != nil {
@@ -34,20 +35,31 @@ func describeMachine(ctx context.Context, o options, sluice string, cpus cpuList
 		m.Kernel = string(bytes.TrimSpace(release))
 	}
 	m.Siblings = sharedCore(cpus)
-	for _, peer := range o.peers {
-		m.Versions[peer] = versionOf(ctx, peer, sluice)
+	for _, p := range list {
+		m.Versions[p.name] = versionOf(ctx, p)
 	}
 	m.Versions["backend nginx"] = firstLine(ctx, "nginx", "-v")
 	m.Versions["wrk"], _, _ = strings.Cut(firstLine(ctx, "wrk", "-v"), " Copyright")
 	return m
 }
 
-func versionOf(ctx context.Context, peer, sluice string) string {
-	switch peer {
-	case "nginx", "haproxy":
-		return firstLine(ctx, peer, "-v")
+func versionOf(ctx context.Context, p server) string {
+	switch p.name {
+	case "nginx", "haproxy", "haproxy-splice":
+		return firstLine(ctx, p.binary, "-v")
+	case "kamal-proxy": // which has no word for it
+		return builtFrom(p.binary)
 	}
-	return firstLine(ctx, sluice, "version") // which says its Go version too
+	return firstLine(ctx, p.binary, "version") // Sluice says its Go version too
+}
+
+// builtFrom is what Go wrote into a binary about its source.
+func builtFrom(path string) string {
+	info, err := buildinfo.ReadFile(path)
+	if err != nil {
+		return "unknown"
+	}
+	return info.Main.Version + " " + info.GoVersion
 }
 
 // firstLine is the first line args print; "" when they print none. wrk and nginx print theirs as an error.

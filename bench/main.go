@@ -1,7 +1,8 @@
 // Command bench measures Sluice beside nginx and HAProxy on the same work, on the same machine, in the same run.
 //
-// Its one figure is microseconds of CPU per request, of the proxy's whole process tree. It takes from the machine
-// only what the kernel counts and from the load only what wrk prints. It knows nothing of Sluice's insides: Sluice
+// Its first figure is microseconds of CPU per request, of the proxy's whole process tree; beside it are memory, latency
+// and the time to start. It takes from the machine only what the kernel counts and from the load only what that says. It
+// knows nothing of Sluice's insides: Sluice
 // is a binary and a configuration file here, as the other two are.
 package main
 
@@ -13,12 +14,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if len(os.Args) == 2 && os.Args[1] == generatorWord {
+		os.Exit(generateHere(os.Stdin, os.Stdout, os.Stderr))
+	}
 	code := command(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -33,6 +36,10 @@ type options struct {
 	peers    []string
 	json     string  // "" writes no file
 	sluice   string  // a built binary; "" builds one
+	traefik  string  // a binary; "" looks for it on the PATH
+	kamal    string  // the same
+	strace   bool    // count system calls after the rounds
+	configs  bool    // print the configurations
 	maxRatio float64 // 0 judges nothing
 }
 
@@ -66,10 +73,14 @@ func parseOptions(args []string, errs io.Writer) (options, error) {
 	f.IntVar(&o.rounds, "rounds", 5, "how many times each peer is measured")
 	f.IntVar(&o.seconds, "seconds", 4, "length of each measurement, in seconds, after a warm-up of one second")
 	f.IntVar(&o.retries, "retries", 2, "measure a disturbed round again, at most this many times")
-	f.StringVar(&works, "work", "small", "what to measure, by commas, or all: "+workNames())
-	f.StringVar(&peers, "peers", "sluice,nginx,haproxy", "whom to measure, by commas")
+	f.StringVar(&works, "work", "small", "what to measure, by commas: goals, scale, all, "+workNames())
+	f.StringVar(&peers, "peers", usual, "whom to measure, by commas; caddy, traefik and kamal-proxy too, or all that can be found")
 	f.StringVar(&o.json, "json", "", "write every round's numbers to this `file` as well")
 	f.StringVar(&o.sluice, "sluice", "", "measure this built `binary`; by default ./cmd/proxy is built")
+	f.StringVar(&o.traefik, "traefik", "", "this `binary` is traefik")
+	f.StringVar(&o.kamal, "kamal-proxy", "", "this `binary` is kamal-proxy")
+	f.BoolVar(&o.strace, "strace", false, "count each peer's system calls per request as well")
+	f.BoolVar(&o.configs, "configs", false, "print every configuration; --json has them always")
 	f.Float64Var(&o.maxRatio, "max-ratio", 0, "fail when sluice needs more than this many times the CPU of the better peer")
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -77,7 +88,7 @@ func parseOptions(args []string, errs io.Writer) (options, error) {
 	if f.NArg() > 0 {
 		return o, fmt.Errorf("%q is not expected; everything is given by flags, see --help", f.Arg(0))
 	}
-	o.peers = strings.Split(peers, ",")
+	o.peers = peerNames(peers, o)
 	var err error
 	if o.works, err = findWorks(works); err != nil {
 		return o, err
@@ -102,8 +113,8 @@ func (o options) check() error {
 func (o options) checkPeers() error {
 	seen := map[string]bool{}
 	for _, name := range o.peers {
-		if !knownPeer(name) || seen[name] {
-			return fmt.Errorf("--peers: %q is unknown or given twice; choose from sluice,nginx,haproxy", name)
+		if _, known := findPeer(nil, name); !known || seen[name] {
+			return fmt.Errorf("--peers: %q is unknown or given twice; choose from %s,caddy,traefik,kamal-proxy, or all", name, usual)
 		}
 		seen[name] = true
 	}

@@ -18,6 +18,9 @@ import (
 
 // TestMain fails when a test leaves a goroutine behind: each one here waits for a process or serves a backend.
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == generatorWord { // the load is this program once more
+		os.Exit(generateHere(os.Stdin, os.Stdout, os.Stderr))
+	}
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	if fuzz := flag.Lookup("test.fuzz"); fuzz != nil && fuzz.Value.String() != "" {
@@ -56,7 +59,9 @@ func TestOptions(t *testing.T) {
 		{"a slip of the keyboard", "--seconds 40000", "--seconds 40000"},
 		{"less than no retries", "--retries -1", "--retries -1"},
 		{"a work nobody wrote", "--work huge", "choose from small"},
-		{"a peer we have no configuration for", "--peers sluice,caddy", `"caddy" is unknown`},
+		{"proxies in Go", "--peers sluice,caddy,traefik,kamal-proxy --traefik ./t --kamal-proxy ./k --strace --configs", ""},
+		{"the goals and how the cost grows", "--work goals,scale --peers all", ""},
+		{"a peer we have no configuration for", "--peers sluice,squid", `"squid" is unknown`},
 		{"a peer given twice would be counted twice", "--peers nginx,nginx", "given twice"},
 		{"a ratio below nothing", "--max-ratio -1", "--max-ratio -1"},
 		{"a ratio that is no number would let anything pass", "--max-ratio NaN", "--max-ratio NaN"},
@@ -116,7 +121,7 @@ func TestWholeRun(t *testing.T) {
 	}
 	file := filepath.Join(t.TempDir(), "out.json")
 	var out, errs bytes.Buffer
-	args := []string{"--rounds", "1", "--seconds", "1", "--retries", "0", "--peers", "nginx", "--json", file}
+	args := []string{"--rounds", "1", "--seconds", "1", "--retries", "0", "--peers", "nginx", "--configs", "--json", file}
 	if code := command(t.Context(), args, &out, &errs); code != 0 {
 		t.Fatalf("exit code %d: %s", code, errs.String())
 	}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"time"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
 )
 
 // server is a program that can be started with a configuration: a peer, or the backend behind them.
@@ -14,16 +12,38 @@ type server struct {
 	name   string
 	file   string                       // what its configuration file is called
 	config string                       // template
+	more   map[string]string            // further files, by name: templates
 	args   func(config string) []string // the command that runs it in the foreground
+	deploy string                       // template: the words, one a line, by which it is told what to do once it runs; "": its file says it all
+	binary string                       // that takes these words, and that says its version
+
+	splices bool // it is measured only where that may help
+	goPeer  bool // it is written in Go, and measured only in some works
+	noID    bool // it cannot give a request an X-Request-Id
+	mute    bool // what it prints is dropped, except where the work wants a log: it cannot be told not to log
 }
 
-// peers are the proxies that can be measured; sluice is the path of its binary.
-func peers(sluice string) []server {
+// peers are the proxies that can be measured, with the binaries that are known by their names.
+func peers(binaries map[string]string) []server {
+	at := func(name string) string { return binaries[name] }
 	return []server{
-		{name: "sluice", file: "sluice.yaml", config: sluiceProxy, args: func(c string) []string { return []string{sluice, "run", "--config", c} }},
-		{name: "nginx", file: "nginx.conf", config: nginxProxy, args: nginxArgs},
-		{name: "haproxy", file: "haproxy.cfg", config: haproxyProxy, args: haproxyArgs},
+		{name: "sluice", file: "sluice.yaml", config: sluiceProxy, binary: at("sluice"),
+			args: func(c string) []string { return []string{at("sluice"), "run", "--config", c} }},
+		{name: "nginx", file: "nginx.conf", config: nginxProxy, binary: "nginx", args: nginxArgs},
+		haproxy("haproxy", false),
+		haproxy("haproxy-splice", true),
+		{name: "caddy", file: "Caddyfile", config: caddyProxy, binary: "caddy", goPeer: true,
+			args: func(c string) []string { return []string{"caddy", "run", "--adapter", "caddyfile", "--config", c} }},
+		{name: "traefik", file: "traefik.yaml", config: traefikStatic, more: map[string]string{"routes.yaml": traefikRoutes}, binary: at("traefik"),
+			args: func(c string) []string { return []string{at("traefik"), "--configFile=" + c} }, goPeer: true, noID: true},
+		{name: "kamal-proxy", file: "words", config: kamalProxy, deploy: kamalDeploy, binary: at("kamal-proxy"),
+			args: func(c string) []string { return []string{"sh", "-c", `exec "$0" $(cat "$1")`, at("kamal-proxy"), c} }, goPeer: true, mute: true},
 	}
+}
+
+func haproxy(name string, splices bool) server {
+	return server{name: name, file: "haproxy.cfg", config: haproxyProxy, more: map[string]string{"hosts.map": haproxyHosts},
+		binary: "haproxy", args: haproxyArgs, splices: splices}
 }
 
 // nginxArgs also sets the error log, which nginx would else open at its built-in place before it reads the file.
@@ -32,19 +52,44 @@ func nginxArgs(config string) []string { return []string{"nginx", "-e", "stderr"
 // haproxyArgs keeps HAProxy to one process in the foreground (-db): a master would cost it nothing but memory.
 func haproxyArgs(config string) []string { return []string{"haproxy", "-db", "-f", config} }
 
-// knownPeer asks by name only, so the binary's path does not matter.
-func knownPeer(name string) bool {
-	_, ok := findPeer("", name)
-	return ok
+// usual are the peers of a run that names none; those given a binary, and all that can be found, come with "all".
+const usual = "sluice,nginx,haproxy,haproxy-splice"
+
+// peerNames reads the list of the command line.
+func peerNames(list string, o options) []string {
+	if list != "all" {
+		return strings.Split(list, ",")
+	}
+	names := append(strings.Split(usual, ","), "caddy")
+	binaries := o.goBinaries()
+	for _, name := range slices.Sorted(maps.Keys(binaries)) {
+		// A path that was given and is wrong must be told of, not left out.
+		if _, err := exec.LookPath(binaries[name]); err == nil || binaries[name] != name {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
-func findPeer(sluice, name string) (server, bool) {
-	for _, p := range peers(sluice) {
+func findPeer(binaries map[string]string, name string) (server, bool) {
+	for _, p := range peers(binaries) {
 		if p.name == name {
 			return p, true
 		}
 	}
 	return server{}, false
+}
+
+// measures tells whether p has a place in w.
+func (w work) measures(p server) bool {
+	switch {
+	case p.splices:
+		return w.backend == largeBody
+	case p.goPeer:
+		// One that has to be told what to do after its start says nothing about starting.
+		return w.goPeers && (p.deploy == "" || w.figure.unit != starting.unit)
+	}
+	return true
 }
 
 // backendFor is the server that stands behind every peer in w.
@@ -54,91 +99,3 @@ func backendFor(w work) server {
 	}
 	return server{name: "backend", file: "nginx.conf", config: nginxBackend, args: nginxArgs}
 }
-
-// running is a server that answers requests. Whoever started it stops it.
-type running struct {
-	*process
-	url    string
-	listen string // host:port
-	config string // text
-	cpus   cpuList
-}
-
-// start runs s in a new folder below dir, on a free port, and returns when it answers GET / with 200.
-func (s server) start(ctx context.Context, dir string, w work, cpus cpuList, backend string) (*running, error) {
-	own, err := os.MkdirTemp(dir, s.name+"-")
-	if err != nil {
-		return nil, err
-	}
-	// nginx's workers run as a user of their own and read what the backend serves.
-	if err := os.Chmod(own, 0o755); err != nil {
-		return nil, err
-	}
-	listen, err := freeAddress()
-	if err != nil {
-		return nil, err
-	}
-	config, path, err := s.configure(own, siteFor(w, own, listen, backend))
-	if err != nil {
-		return nil, err
-	}
-	p, err := startProcess(s.name, own, cpus.pin(s.args(path)))
-	if err != nil {
-		return nil, err
-	}
-	r := &running{process: p, url: "http://" + listen + "/", listen: listen, config: config, cpus: cpus}
-	if err := r.awaitReady(ctx); err != nil {
-		r.stop()
-		return nil, err
-	}
-	return r, nil
-}
-
-// siteFor is the site of a peer, or of the backend itself when backend is "".
-func siteFor(w work, dir, listen, backend string) site {
-	s := site{
-		Listen: listen, Backend: backend, Dir: dir, Threads: w.proxyCPUs,
-		Connections: w.connections, Large: w.backend == largeBody,
-	}
-	if backend == "" {
-		s.Threads = 1 // one core is enough for a backend this small, and a second worker would only add noise
-	}
-	if w.accessLog && backend != "" {
-		s.AccessLog = filepath.Join(dir, "access.log")
-	}
-	return s
-}
-
-func (s server) configure(dir string, at site) (text, path string, err error) {
-	if text, err = at.render(s.config); err != nil {
-		return "", "", err
-	}
-	if at.Large && at.Backend == "" {
-		if err = writeLargeFile(filepath.Join(dir, "www")); err != nil {
-			return "", "", err
-		}
-	}
-	path = filepath.Join(dir, s.file)
-	return text, path, os.WriteFile(path, []byte(text), 0o644)
-}
-
-func writeLargeFile(dir string) error {
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(dir, "large"), make([]byte, 1<<20), 0o644)
-}
-
-// freeAddress finds a port nobody listens on. It is free again when this returns, so use it at once.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("finding a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// readyWithin is how long a server may take from its start to its first 200: Sluice and HAProxy check the backend
-// first, within seconds.
-const readyWithin = 15 * time.Second

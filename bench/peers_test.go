@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,18 +16,23 @@ import (
 	"time"
 )
 
-// TestPeersDoTheSameWork starts nginx and HAProxy as every work configures them.
+// TestPeersDoTheSameWork starts every peer that is installed as each of its works configures it.
 func TestPeersDoTheSameWork(t *testing.T) {
-	for _, name := range []string{"nginx", "haproxy"} {
-		needs(t, name)
+	for _, p := range peers(options{}.goBinaries()) {
+		if _, err := exec.LookPath(p.binary); err != nil {
+			t.Logf("%s is not installed", p.name)
+			continue
+		}
 		for _, w := range works() {
-			p, _ := findPeer("", name)
+			if !w.measures(p) {
+				continue
+			}
 			config, err := sameWork(t.Context(), p, t.TempDir(), w)
 			if err != nil {
-				t.Errorf("%s, %s: %v", name, w.name, err)
+				t.Errorf("%s, %s: %v", p.name, w.name, err)
 			}
-			if w.accessLog != strings.Contains(config, "httplog") && w.accessLog != strings.Contains(config, "access.log") {
-				t.Errorf("%s, %s: the access log is not as the work says:\n%s", name, w.name, config)
+			if p.deploy == "" && w.accessLog != strings.Contains(config, "log-format") && w.accessLog != strings.Contains(config, "access.log") {
+				t.Errorf("%s, %s: the access log is not as the work says:\n%s", p.name, w.name, config)
 			}
 		}
 	}
@@ -35,14 +41,14 @@ func TestPeersDoTheSameWork(t *testing.T) {
 // TestLessWorkIsFound takes one duty away from nginx and expects to be told.
 func TestLessWorkIsFound(t *testing.T) {
 	needs(t, "nginx")
-	w, _ := findWork("small")
+	w := works()[0]
 	for without, says := range map[string]string{
 		"proxy_set_header X-Request-Id $request_id;":                       "X-Request-Id is missing",
 		"proxy_set_header X-Forwarded-Proto $scheme;":                      "X-Forwarded-Proto",
 		"proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;":     "X-Forwarded-For",
 		"proxy_http_version 1.1;\n            proxy_set_header Connection": "not kept",
 	} {
-		p, _ := findPeer("", "nginx")
+		p, _ := findPeer(nil, "nginx")
 		p.config = strings.Replace(p.config, without, "proxy_set_header X-Other", 1)
 		if !strings.HasSuffix(without, "Connection") {
 			p.config = strings.Replace(p.config, "proxy_set_header X-Other", "", 1)
@@ -71,7 +77,7 @@ func bodyLength(t *testing.T, w work) int {
 	t.Helper()
 	dir := t.TempDir()
 	openToNginx(t, dir)
-	r, err := backendFor(w).start(t.Context(), dir, w, nil, "")
+	r, err := backendFor(w).start(t.Context(), dir, w, nil, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", w.name, err)
 	}
@@ -113,7 +119,7 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 		"a child that outlives its parent": `sleep 60 & echo $!; exec sleep 60`,
 		"a child that ignores the request": `(trap '' TERM; sleep 60) & echo $!; exec sleep 60`,
 	} {
-		p, err := startProcess("group", t.TempDir(), []string{"sh", "-c", script})
+		p, err := startProcess("group", t.TempDir(), "output.log", []string{"sh", "-c", script})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +158,7 @@ func gone(pid int) bool {
 }
 
 func TestStopOfAnEndedProcess(t *testing.T) {
-	p, err := startProcess("short", t.TempDir(), []string{"true"})
+	p, err := startProcess("short", t.TempDir(), "output.log", []string{"true"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,27 +167,27 @@ func TestStopOfAnEndedProcess(t *testing.T) {
 }
 
 func TestStartTellsWhatWentWrong(t *testing.T) {
-	w, _ := findWork("small")
+	w := works()[0]
 	broken := server{name: "broken", file: "c", config: "x", args: func(string) []string {
 		return []string{"sh", "-c", "echo the disk is full; exit 3"}
 	}}
-	if _, err := broken.start(t.Context(), t.TempDir(), w, nil, ""); err == nil || !strings.Contains(err.Error(), "the disk is full") {
+	if _, err := broken.start(t.Context(), t.TempDir(), w, nil, nil); err == nil || !strings.Contains(err.Error(), "the disk is full") {
 		t.Errorf("got %v, want what the program printed", err)
 	}
 	missing := server{name: "missing", file: "c", config: "x", args: func(string) []string { return []string{"/nonexistent/program"} }}
-	if _, err := missing.start(t.Context(), t.TempDir(), w, nil, ""); err == nil || !strings.Contains(err.Error(), "starting missing") {
+	if _, err := missing.start(t.Context(), t.TempDir(), w, nil, nil); err == nil || !strings.Contains(err.Error(), "starting missing") {
 		t.Errorf("got %v, want the program's name", err)
 	}
 	silent := server{name: "silent", file: "c", config: "x", args: func(string) []string { return []string{"sleep", "60"} }}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := silent.start(ctx, t.TempDir(), w, nil, ""); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := silent.start(ctx, t.TempDir(), w, nil, nil); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want to give up when the caller does", err)
 	}
 }
 
 func TestSluiceConfiguration(t *testing.T) {
-	at := site{Listen: "127.0.0.1:1", Backend: "127.0.0.1:2", Dir: "/tmp/x", Threads: 1, Connections: 64}
+	at := site{Listens: []string{"127.0.0.1:1"}, Backends: []string{"127.0.0.1:2"}, Services: servicesFor(0), Dir: "/tmp/x", Threads: 1, Connections: 64}
 	got, err := at.render(sluiceProxy)
 	if err != nil {
 		t.Fatal(err)
@@ -219,6 +225,8 @@ func TestNeededTools(t *testing.T) {
 		{"nginx is the backend of everyone", options{works: small, peers: []string{"sluice"}}, false, []string{"wrk", "nginx"}},
 		{"more than one core", options{works: small, peers: []string{"sluice"}}, true, []string{"wrk", "nginx", "taskset"}},
 		{"haproxy is measured", options{works: small, peers: []string{"haproxy"}}, false, []string{"wrk", "nginx", "haproxy"}},
+		{"haproxy moves bodies within the kernel", options{works: small, peers: []string{"haproxy-splice"}}, false, []string{"wrk", "nginx", "haproxy"}},
+		{"caddy is measured, and system calls counted", options{works: small, peers: []string{"caddy"}, strace: true}, false, []string{"wrk", "nginx", "caddy", "strace"}},
 		{"haproxy takes the uploads", options{works: upload, peers: []string{"sluice"}}, false, []string{"wrk", "nginx", "haproxy"}},
 	} {
 		got := neededTools(c.o, c.pinned)
@@ -241,12 +249,26 @@ func TestMissingToolsAreNamed(t *testing.T) {
 	}
 }
 
+const logLine = `{"time":"now","client":"a","method":"GET","host":"h","path":"/","status":200,"bytes":1,"duration_ms":0}` + "\n"
+
+func TestLogThatTellsLessIsFound(t *testing.T) {
+	for text, says := range map[string]string{
+		logLine: "", `"GET / HTTP/1.1" 200`: "no JSON",
+		strings.Replace(logLine, "duration_ms", "x", 1): "no duration_ms", strings.Replace(logLine, `"host"`, `"x"`, 1): "no host",
+	} {
+		err := checkLine([]byte(text))
+		if says == "" && err != nil || says != "" && (err == nil || !strings.Contains(err.Error(), says)) {
+			t.Errorf("%s: got %v, want %q", text, err, says)
+		}
+	}
+}
+
 func TestMissingLogIsFound(t *testing.T) {
 	dir := t.TempDir()
 	if err := checkLogged(dir); err == nil {
 		t.Error("no log at all passed")
 	}
-	for name, text := range map[string]string{"output.log": "starting\n", "access.log": "\"GET / HTTP/1.1\" 200\n"} {
+	for name, text := range map[string]string{"output.log": "starting\n", "access.log": logLine} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -259,7 +281,75 @@ func TestMissingLogIsFound(t *testing.T) {
 func TestObserverLeavesHealthChecksOut(t *testing.T) {
 	o := &observer{}
 	o.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil))
-	if err := o.check(); err == nil || !strings.Contains(err.Error(), "0 of 2") {
+	if err := o.check(true); err == nil || !strings.Contains(err.Error(), "0 of 2") {
 		t.Errorf("got %v: a health check counted as a request", err)
+	}
+}
+
+// TestBackendOfManyAddresses asks one backend by two of its addresses.
+func TestBackendOfManyAddresses(t *testing.T) {
+	needs(t, "nginx")
+	w := works()[0]
+	w.backends = 300
+	dir := t.TempDir()
+	openToNginx(t, dir)
+	r, err := backendFor(w).start(t.Context(), dir, w, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.stop()
+	if len(r.listens) != 300 || r.listens[0] == r.listens[299] {
+		t.Fatalf("%d addresses", len(r.listens))
+	}
+	for _, address := range []string{r.listens[1], r.listens[299]} {
+		if !answers(address) {
+			t.Errorf("%s does not answer", address)
+		}
+	}
+}
+
+// TestHostsAreRouted gives nginx and HAProxy many hosts and asks for the last one: each peer must look it up.
+func TestHostsAreRouted(t *testing.T) {
+	needs(t, "nginx", "haproxy")
+	w := withHosts(works()[0], 250)
+	dir := t.TempDir()
+	openToNginx(t, dir)
+	backend, err := backendFor(w).start(t.Context(), dir, w, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.stop()
+	for name, part := range map[string]string{"nginx": "server_name h50.bench.test h150.bench.test h250.bench.test;", "haproxy": "backend web50\n"} {
+		p, _ := findPeer(nil, name)
+		r, err := p.start(t.Context(), dir, w, nil, backend.listens)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.stop()
+		if !strings.Contains(r.config, part) {
+			t.Errorf("%s has no %q", name, part)
+		}
+		script := filepath.Join(dir, "hosts.lua")
+		if err := os.WriteFile(script, []byte(w.script), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if l, err := runWrk(t.Context(), w, script, r.url, 1, nil); err != nil || l.Requests == 0 {
+			t.Errorf("%s: %+v, %v", name, l, err)
+		}
+	}
+}
+
+func TestHostsAreSpreadOverServices(t *testing.T) {
+	for hosts, services := range map[int]int{0: 1, 1: 2, 100: 101, 10_000: 101} {
+		list := servicesFor(hosts)
+		seen := map[string]bool{}
+		for _, s := range list[1:] {
+			for _, h := range s.Hosts {
+				seen[h] = true
+			}
+		}
+		if len(list) != services || len(seen) != hosts || len(list[0].Hosts) != 0 {
+			t.Errorf("%d hosts: %d services and %d hosts", hosts, len(list), len(seen))
+		}
 	}
 }

@@ -18,22 +18,27 @@ type process struct {
 	name  string
 	pid   int // also the group's id
 	log   string
+	began time.Time
 	ended chan struct{} // closed by wait, after err is set
 	err   error
 }
 
-// startProcess runs args with what it prints kept in dir. The caller must stop it.
-func startProcess(name, dir string, args []string) (*process, error) {
-	p := &process{name: name, log: filepath.Join(dir, "output.log"), ended: make(chan struct{})}
-	out, err := os.Create(p.log)
+// startProcess runs args in dir with what it prints kept in the file output there. The caller must stop it.
+func startProcess(name, dir, output string, args []string) (*process, error) {
+	if !filepath.IsAbs(output) {
+		output = filepath.Join(dir, output)
+	}
+	p := &process{name: name, log: output, ended: make(chan struct{})}
+	out, err := os.OpenFile(p.log, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Dir, cmd.Env = dir, plainEnv(os.Environ())
+	cmd.Dir, cmd.Env = dir, ownEnv(dir)
 	cmd.Stdout, cmd.Stderr = out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	p.began = time.Now()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", name, err)
 	}
@@ -45,6 +50,11 @@ func startProcess(name, dir string, args []string) (*process, error) {
 func (p *process) wait(cmd *exec.Cmd) {
 	p.err = cmd.Wait()
 	close(p.ended)
+}
+
+// ownEnv is the environment of what runs in dir: it keeps its files there, and not with those of whoever runs us.
+func ownEnv(dir string) []string {
+	return append(plainEnv(os.Environ()), "HOME="+dir, "XDG_RUNTIME_DIR="+dir, "XDG_CONFIG_HOME="+dir, "XDG_DATA_HOME="+dir)
 }
 
 // plainEnv leaves out what tunes a Go program, so that Sluice runs as it would for anyone.

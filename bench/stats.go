@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+)
 
 // spread is how a figure fell out over the rounds.
 type spread struct {
@@ -29,33 +32,44 @@ func median(values []float64) float64 {
 	return (sorted[half-1] + sorted[half]) / 2
 }
 
-// ratio is Sluice's CPU per request as a multiple of the better peer's.
+// ratio is Sluice's figure as a multiple of another's.
 type ratio struct {
-	Against  string  `json:"against"`   // the peer with the lower median of nginx and HAProxy
+	Against  string  `json:"against"`
 	Medians  float64 `json:"medians"`   // of one median to the other; this is what a goal is judged by
 	PerRound spread  `json:"per_round"` // of the ratios within each round
 }
 
-// ratioOf returns false where sluice, or everyone to compare it with, was not measured.
-func ratioOf(rounds []round) (ratio, bool) {
-	own := perRequestOf(rounds, "sluice")
-	if len(own) == 0 {
-		return ratio{}, false
-	}
+// writtenInC are the peers of which the best is what Sluice is compared with.
+var writtenInC = []string{"nginx", "haproxy", "haproxy-splice"}
+
+// ratioOf compares sluice with the best of the peers given. It returns false where sluice, or everyone to compare it
+// with, was not measured.
+func (f figure) ratioOf(rounds []round, peers []string) (ratio, bool) {
+	own := collect(rounds, "sluice", f.of)
 	var best ratio
 	var against []float64
-	for _, peer := range []string{"nginx", "haproxy"} {
-		values := perRequestOf(rounds, peer)
+	for _, peer := range peers {
+		values := collect(rounds, peer, f.of)
 		if len(values) > 0 && (against == nil || median(values) < median(against)) {
 			best.Against, against = peer, values
 		}
 	}
-	if against == nil {
+	if against == nil || len(own) == 0 {
 		return ratio{}, false
 	}
 	best.Medians = median(own) / median(against)
 	best.PerRound = spreadOf(divide(own, against))
 	return best, true
+}
+
+// growthOf is a peer's figure at the greatest size as a multiple of that at the smallest.
+func (f figure) growthOf(rounds []round, peer string, sizes []int) (ratio, bool) {
+	least := collect(ofSize(rounds, sizes[0]), peer, f.of)
+	most := collect(ofSize(rounds, sizes[len(sizes)-1]), peer, f.of)
+	if median(least) <= 0 || median(most) <= 0 { // not measured, or the machine was too busy for what is subtracted to mean anything
+		return ratio{}, false
+	}
+	return ratio{Against: fmt.Sprint(sizes[0]), Medians: median(most) / median(least), PerRound: spreadOf(divide(most, least))}, true
 }
 
 // divide pairs the rounds: both lists are in their order, one value for each.
@@ -67,8 +81,8 @@ func divide(above, below []float64) []float64 {
 	return ratios
 }
 
-func perRequestOf(rounds []round, peer string) []float64 {
-	return collect(rounds, peer, round.perRequest)
+func ofSize(rounds []round, size int) []round {
+	return slices.DeleteFunc(slices.Clone(rounds), func(r round) bool { return r.Size != size })
 }
 
 // collect is one value of every round of a peer.

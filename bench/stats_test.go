@@ -68,7 +68,7 @@ func TestRatio(t *testing.T) {
 		{"no sluice", rounds("nginx", 15), "", 0, 0, false},
 		{"nothing", nil, "", 0, 0, false},
 	} {
-		got, ok := ratioOf(c.rounds)
+		got, ok := cost.ratioOf(c.rounds, writtenInC)
 		if ok != c.ok || got.Against != c.against || math.Abs(got.Medians-c.medians) > 1e-9 || math.Abs(got.PerRound.Median-c.round) > 1e-9 {
 			t.Errorf("%s: got %+v, %v", c.reason, got, ok)
 		}
@@ -76,7 +76,7 @@ func TestRatio(t *testing.T) {
 }
 
 func TestMaxRatio(t *testing.T) {
-	r := report{Works: []result{{Work: "small", Rounds: join(rounds("sluice", 22), rounds("nginx", 20))}}}
+	r := report{Works: []result{{Work: "small", Unit: cost.unit, figure: cost, Rounds: join(rounds("sluice", 22), rounds("nginx", 20))}}}
 	for _, c := range []struct {
 		limit float64
 		fails bool
@@ -85,19 +85,19 @@ func TestMaxRatio(t *testing.T) {
 		if (err != nil) != c.fails {
 			t.Errorf("--max-ratio %v with a ratio of 1.1: %v", c.limit, err)
 		}
-		if err != nil && !strings.Contains(err.Error(), "1.10 times the CPU of nginx") {
+		if err != nil && !strings.Contains(err.Error(), "1.10 times the us CPU/request of nginx") {
 			t.Errorf("it says %q, want the ratio and the peer", err)
 		}
 	}
 }
 
 func TestReportTable(t *testing.T) {
-	res := result{Work: "small", About: "about", Place: "here", Goal: 1.1, Configs: map[string]string{"nginx": "one\ntwo\n"},
+	res := result{Work: "small", About: "about", Place: "here", Goal: 1.1, Unit: cost.unit, figure: cost,
 		Rounds: join(rounds("sluice", 22, 24, 23), rounds("nginx", 20, 20, 20))}
 	var out strings.Builder
 	res.print(&out)
 	for _, part := range []string{
-		"configuration of nginx:\n    one\n    two\n", "work small: about\nhere\n",
+		"work small: about\nhere\n",
 		"sluice           23.00  22.00  24.00        1000",
 		"sluice / nginx: 1.15 by medians; by round 1.15 (1.10 to 1.20)", "goal 1.10: missed",
 	} {
@@ -145,12 +145,12 @@ func TestCompare(t *testing.T) {
 	before := sight{}
 	after := sight{tree: 6 * time.Second, proxy: coreTime{busy: 7 * time.Second, idle: 3 * time.Second}, all: coreTime{busy: 15 * time.Second, idle: 4 * time.Second, steal: time.Second}}
 	f := &field{}
-	got := f.compare("nginx", load{Requests: 1_000_000}, before, after)
+	got := f.compare(load{Requests: 1_000_000}, before, after)
 	if got.perRequest() != 6 || got.Idle != 0.3 || math.Abs(got.Other-0.1) > 1e-9 || got.Steal != 0.05 {
 		t.Errorf("got %+v: want 6 us, 30%% idle, 10%% of the core unexplained, 5%% stolen", got)
 	}
 	f.place.shared = true
-	if got := f.compare("nginx", load{Requests: 1}, before, after); got.Other != 0 || got.Idle != 0 {
+	if got := f.compare(load{Requests: 1}, before, after); got.Other != 0 || got.Idle != 0 {
 		t.Errorf("got %+v: on shared cores the load would be counted as something else", got)
 	}
 }
@@ -158,7 +158,7 @@ func TestCompare(t *testing.T) {
 func TestWorks(t *testing.T) {
 	seen := map[string]bool{}
 	for _, w := range works() {
-		if w.name == "" || w.about == "" || w.connections < 1 || w.proxyCPUs < 1 || seen[w.name] {
+		if w.name == "" || w.about == "" || w.connections < 1 || w.proxyCPUs < 1 || w.measure == nil || w.figure.of == nil || w.goal == 0 || seen[w.name] {
 			t.Errorf("a work is incomplete or there twice: %+v", w)
 		}
 		seen[w.name] = true

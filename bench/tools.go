@@ -14,7 +14,7 @@ import (
 )
 
 // packages names the Debian package of each program we run.
-var packages = map[string]string{"wrk": "wrk", "nginx": "nginx", "haproxy": "haproxy", "taskset": "util-linux"}
+var packages = map[string]string{"wrk": "wrk", "nginx": "nginx", "haproxy": "haproxy", "taskset": "util-linux", "caddy": "caddy", "strace": "strace"}
 
 // neededTools are the programs that these options cannot do without.
 func neededTools(o options, pinned bool) []string {
@@ -23,8 +23,14 @@ func neededTools(o options, pinned bool) []string {
 		tools = append(tools, "taskset")
 	}
 	usesSink := slices.ContainsFunc(o.works, func(w work) bool { return w.backend == sink })
-	if usesSink || slices.Contains(o.peers, "haproxy") {
+	if usesSink || slices.Contains(o.peers, "haproxy") || slices.Contains(o.peers, "haproxy-splice") {
 		tools = append(tools, "haproxy")
+	}
+	if slices.Contains(o.peers, "caddy") {
+		tools = append(tools, "caddy")
+	}
+	if o.strace {
+		tools = append(tools, "strace")
 	}
 	return tools
 }

@@ -11,12 +11,14 @@ import (
 	"time"
 )
 
-// load is what wrk says of one run.
+// load is what the load says of one run.
 type load struct {
 	Requests int64         `json:"requests"`
 	Took     time.Duration `json:"took_ns"`
 	P50      time.Duration `json:"p50_ns"`
 	P99      time.Duration `json:"p99_ns"`
+	Max      time.Duration `json:"max_ns,omitempty"`
+	Lag      time.Duration `json:"lag_p99_ns,omitempty"` // of the load itself, at a constant rate
 	errors   string        // wrk's own words; "" when every request got its answer
 }
 
@@ -24,6 +26,8 @@ func (l load) perSecond() float64 { return float64(l.Requests) / l.Took.Seconds(
 
 // errLoad means that some requests failed, so that CPU per request would be a figure of something else.
 var errLoad = errors.New("the load saw errors")
+
+var errNone = errors.New("no request was answered")
 
 var (
 	wrkTotal   = regexp.MustCompile(`(?m)^\s*(\d+) requests in ([\d.]+)(us|ms|s|m|h),`)
@@ -74,7 +78,7 @@ func (l load) check() error {
 		return fmt.Errorf("%w: %s", errLoad, l.errors)
 	}
 	if l.Requests == 0 || l.Took <= 0 {
-		return fmt.Errorf("%w: no request was answered", errLoad)
+		return fmt.Errorf("%w: %w", errLoad, errNone)
 	}
 	return nil
 }

@@ -91,12 +91,12 @@ func FuzzParseWrk(f *testing.F) {
 
 func TestRunWrkTellsWhyItFailed(t *testing.T) {
 	needs(t, "wrk")
-	free, err := freeAddress()
+	free, err := freeAddresses(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, _ := findWork("small")
-	if _, err := runWrk(t.Context(), w, "", "http://"+free+"/", 1, nil); err == nil || !strings.Contains(err.Error(), "refused") {
+	w := works()[0]
+	if _, err := runWrk(t.Context(), w, "", "http://"+free[0]+"/", 1, nil); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("got %v, want wrk's own reason", err)
 	}
 }

@@ -6,14 +6,13 @@ import (
 	"net"
 )
 
-// addresses stands in for a connection of which only the two ends are known.
+// addresses stands in for a connection of which only the other end is known.
 type addresses struct {
 	net.Conn
-	remote, local string
+	remote string
 }
 
 func (a addresses) RemoteAddr() net.Addr { return textAddr(a.remote) }
-func (a addresses) LocalAddr() net.Addr  { return textAddr(a.local) }
 
 type textAddr string
 

@@ -429,9 +429,13 @@ func TestExitServesWhatHasConnected(t *testing.T) {
 		defer queued[i].Close()
 		io.WriteString(queued[i], "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	}
-	l.(*net.TCPListener).SetDeadline(time.Unix(1, 0))
+	a, err := s.front.newAcceptor(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.SetDeadline(time.Unix(1, 0))
 	s.front.accepts.Add(1)
-	s.front.accept(l, "http", nil)
+	a.run()
 	for i, nc := range queued {
 		nc.SetDeadline(time.Now().Add(5 * time.Second))
 		if answer, err := io.ReadAll(nc); err != nil || !bytes.HasSuffix(answer, []byte("ok")) {

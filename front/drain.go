@@ -54,7 +54,7 @@ func (s *Server) acceptRest() {
 
 // admitQueued takes the connections that wait in a listener, without waiting for more: its close, which follows at once,
 // would reset them, and they may carry requests already.
-func (s *Server) admitQueued(l net.Listener, scheme string, conf *tls.Config) {
+func (s *Server) admitQueued(l net.Listener, conf *tls.Config) {
 	sc, ok := l.(syscall.Conn)
 	if !ok {
 		return
@@ -69,16 +69,16 @@ func (s *Server) admitQueued(l net.Listener, scheme string, conf *tls.Config) {
 			if err != nil {
 				return
 			}
-			s.admitFD(queued, scheme, conf)
+			s.admitFD(queued, conf)
 		}
 	})
 }
 
-func (s *Server) admitFD(fd int, scheme string, conf *tls.Config) {
+func (s *Server) admitFD(fd int, conf *tls.Config) {
 	f := os.NewFile(uintptr(fd), "queued")
 	defer f.Close()
 	if nc, err := net.FileConn(f); err == nil {
-		s.admit(nc, scheme, conf)
+		s.admit(nc, conf)
 	}
 }
 
@@ -88,19 +88,43 @@ func (s *Server) closeIdle(ctx context.Context, grace time.Duration) {
 	ticker := time.NewTicker(idleTick)
 	defer ticker.Stop()
 	for {
-		s.each(func(c *conn) {
-			if !c.idle.Load() {
-				c.idleTicks = 0
-				return
-			}
-			if c.idleTicks++; time.Duration(c.idleTicks)*idleTick >= grace {
-				c.ExpireReads(time.Nanosecond)
-			}
-		})
+		for _, c := range s.idleFor(grace) {
+			s.wakeUp(c)
+		}
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// idleFor ends the wait of connections that have been idle for the grace, one call being one tick of it. It returns those
+// that rest, and so do not wait.
+func (s *Server) idleFor(grace time.Duration) (resting []*conn) {
+	s.each(func(c *conn) {
+		if !c.idle.Load() {
+			c.idleTicks = 0
+			return
+		}
+		if c.idleTicks++; time.Duration(c.idleTicks)*idleTick < grace {
+			return
+		}
+		c.ExpireReads(time.Nanosecond)
+		if c.ex == nil {
+			resting = append(resting, c)
+		}
+	})
+	return resting
+}
+
+// wakeUp ends a connection that rests, unless a request has come at that very moment.
+func (s *Server) wakeUp(c *conn) {
+	switch {
+	case !s.lot.leave(c): // it was woken by what came
+	case c.Quiet():
+		c.end()
+	default:
+		s.resume(c)
 	}
 }

@@ -25,66 +25,132 @@ const (
 	lingerBytes = 64 << 20
 )
 
-// conn is a client's HTTP/1.1 connection. Its goroutine serves one request after the other.
+// conn is a client's HTTP/1.1 connection. One goroutine serves its requests one after the other; it rests in the lot while
+// none comes.
 type conn struct {
 	*http1.Conn
 	server *Server
-	ex     *proxy.Exchange
-	life   *life
+	ex     *proxy.Exchange // nil while it rests; set under the server's lock, where the watch reads it
+	peer   proxy.Peer
+	local  func() string
+	life   life
 	socket syscall.RawConn // below TLS too; nil: out of reach
 	plain  net.Conn        // what carries the bytes, below TLS
+	bare   *socket         // plain, where the connection may rest; nil under TLS
 
 	closing bool        // the client was told that this is the last response
 	served  bool        // a request has come on it
 	idle    atomic.Bool // waits for a request
+
+	until time.Time // when its rest is over; owned by the lot
+	known bool      // the lot's poller knows it; owned by the lot
 
 	goneFor   int    // looks for which the client has been gone; owned by the watch
 	acked     uint64 // bytes that the client had acknowledged at the last of them; owned by the watch
 	idleTicks int    // ticks for which it has been idle; owned by the closer of idle connections
 }
 
-// serveHTTP1 is the goroutine of a connection. plain is the socket below nc.
-func (s *Server) serveHTTP1(nc, plain net.Conn, scheme string) {
-	c := &conn{Conn: http1.NewConn(nc, &s.opts.Limits), server: s, plain: plain, life: s.newLife()}
+// newConn returns a connection that is nobody's yet. What a connection needs is large enough to be used again.
+func (s *Server) newConn() *conn {
+	if c, ok := s.spareConns.Get().(*conn); ok {
+		return c
+	}
+	c := &conn{server: s, Conn: http1.NewConn(nil, &s.opts.Limits)}
+	c.local = func() string { return c.plain.LocalAddr().String() }
+	return c
+}
+
+// begin makes it the connection of a client. plain is the socket below nc.
+func (c *conn) begin(nc, plain net.Conn, scheme string) {
+	c.Conn.Reset(nc)
+	c.plain, c.socket = plain, nil
 	if sc, ok := plain.(syscall.Conn); ok {
 		c.socket, _ = sc.SyscallConn()
 	}
-	c.ex = proxy.NewExchange(c, s.peer(plain, scheme))
-	s.add(c)
-	defer s.remove(c)
-	defer c.Release()
-	defer c.Close()
-	for c.next() {
-		s.opts.Proxy.Serve(c.ex)
+	c.bare, _ = nc.(*socket)
+	c.peer = c.server.peer(plain, scheme, c.local)
+	c.life.begin(&c.server.opts)
+	c.closing, c.served, c.known = false, false, false
+	c.goneFor, c.acked, c.idleTicks = 0, 0, 0
+	c.server.add(c)
+}
+
+// turn is what a connection does next.
+type turn uint8
+
+const (
+	serves turn = iota // a request is here
+	rests              // no request came for a while: the connection is the lot's now, and nobody else's
+	ends
+)
+
+// serve serves the connection until it ends or rests.
+func (c *conn) serve() {
+	for {
+		switch c.next() {
+		case rests:
+			return
+		case ends:
+			c.end()
+			return
+		}
+		c.server.opts.Proxy.Serve(c.ex)
 		if !c.goesOn() {
+			c.end()
 			return
 		}
 	}
 }
 
-// next reads a request head and reports whether there is a request to serve.
-func (c *conn) next() bool {
+// end closes the connection and forgets it.
+func (c *conn) end() {
+	c.Close()
+	c.Release()
+	c.server.remove(c)
+	c.server.spareConns.Put(c)
+}
+
+// next reads a request head.
+func (c *conn) next() turn {
 	c.idle.Store(true)
 	err := c.ReadRequest(&c.ex.Request, c.waits())
 	for err != nil && c.woken(err) {
 		err = c.ReadRequest(&c.ex.Request, c.waits())
+	}
+	if err != nil && c.mayRest(err) && c.server.rest(c, c.patience()) {
+		return rests
 	}
 	c.idle.Store(false)
 	c.served = true
 	c.ex.Reset(time.Now())
 	if err != nil {
 		c.refuse(err)
-		return false
+		return ends
 	}
-	return true
+	return serves
+}
+
+// patience is how long a request may take to begin; 0 is no limit.
+func (c *conn) patience() time.Duration {
+	if c.served {
+		return c.server.opts.Timeouts.Idle
+	}
+	return c.server.opts.Timeouts.First
 }
 
 func (c *conn) waits() http1.Waits {
-	t := &c.server.opts.Timeouts
-	if c.served {
-		return http1.Waits{First: t.Idle, Head: t.Head}
+	first := c.patience()
+	if c.bare != nil && (first == 0 || first > restAfter) {
+		first = restAfter
 	}
-	return http1.Waits{First: t.First, Head: t.Head}
+	return http1.Waits{First: first, Head: c.server.opts.Timeouts.Head}
+}
+
+// mayRest reports that the wait for a request ended because it took so long, and that it may go on in the lot.
+func (c *conn) mayRest(err error) bool {
+	patience := c.patience()
+	return c.bare != nil && errors.Is(err, os.ErrDeadlineExceeded) && !c.HeadBegun() && !c.Interrupted() &&
+		!c.server.draining.Load() && (patience == 0 || patience > restAfter)
 }
 
 // woken reports that the wait was ended because Sluice goes, but that a request has come at that very moment: it is
@@ -163,7 +229,10 @@ func (c *conn) WriteResponse(h *message.Head) error {
 // Abort resets the connection: a plain close could pass for the end of a body without a length (RFC 9112 §8). It does so
 // below TLS, whose close would say first that all was sent (RFC 9112 §9.8).
 func (c *conn) Abort() {
-	if t, ok := c.plain.(*net.TCPConn); ok {
+	switch t := c.plain.(type) {
+	case *socket:
+		t.ResetOnClose()
+	case *net.TCPConn:
 		t.SetLinger(0)
 	}
 	c.plain.Close()

@@ -2,6 +2,7 @@ package front
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -95,11 +96,11 @@ func (f *http2Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) streamPeer(r *http.Request) *proxy.Peer {
-	nc := addresses{remote: r.RemoteAddr}
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		nc.local = a.String()
-	}
-	return s.peer(nc, "https")
+	p := s.peer(addresses{remote: r.RemoteAddr}, "https", func() string {
+		a, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+		return fmt.Sprint(a)
+	})
+	return &p
 }
 
 // stream is one HTTP/2 stream as an exchange's client.

@@ -19,11 +19,18 @@ type life struct {
 const jitter = 0.1
 
 func (s *Server) newLife() *life {
-	l := &life{most: int64(s.opts.MaxRequests)}
-	if age := float64(s.opts.Timeouts.Age); age > 0 {
-		l.until = time.Now().Add(time.Duration(age * (1 - jitter + 2*jitter*s.opts.Random())))
-	}
+	l := new(life)
+	l.begin(&s.opts)
 	return l
+}
+
+// begin is birth, of a life that may have been lived before.
+func (l *life) begin(o *Options) {
+	l.most, l.until = int64(o.MaxRequests), time.Time{}
+	l.answered.Store(0)
+	if age := float64(o.Timeouts.Age); age > 0 {
+		l.until = time.Now().Add(time.Duration(age * (1 - jitter + 2*jitter*o.Random())))
+	}
 }
 
 // last counts an answer, to a request that began at a moment, and reports whether it is to be the last.

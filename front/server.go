@@ -3,6 +3,7 @@
 package front
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -49,7 +50,12 @@ type Server struct {
 	accepts  sync.WaitGroup // accept loops
 	owned    sync.WaitGroup // the watch
 	h2       *http2Front
+	workers  workers
+	lot      *lot
 	stopOnce sync.Once
+
+	spareConns     sync.Pool // *conn
+	spareExchanges sync.Pool // *proxy.Exchange
 
 	mu        sync.Mutex
 	listeners []net.Listener
@@ -69,6 +75,7 @@ func New(opts Options) *Server {
 	}
 	s := &Server{opts: opts, gate: drain.NewGate(), conns: map[*conn]struct{}{}}
 	s.h2 = newHTTP2(s)
+	s.lot = newLot(s)
 	s.owned.Add(1)
 	go s.watch()
 	return s
@@ -95,20 +102,30 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // Listen opens a listener and serves it. scheme is "http", or "https" and then conf must be set. It returns the address,
 // which tells the port where 0 was asked for, or a *ListenError.
 func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.Addr, error) {
-	l, err := net.Listen(network, address)
+	l, err := listenConfig.Listen(context.Background(), network, address)
 	if err != nil {
 		return nil, &ListenError{Address: address, Err: err}
+	}
+	run := func() { s.accept(l, conf) }
+	if scheme == "http" {
+		a, err := s.newAcceptor(l)
+		if err != nil {
+			l.Close()
+			return nil, &ListenError{Address: address, Err: err}
+		}
+		l, run = a, a.run
 	}
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()
 	s.accepts.Add(1)
-	go s.accept(l, scheme, conf)
+	go run()
 	return l.Addr(), nil
 }
 
-// accept is the goroutine of a listener; it ends when the listener is closed, or closes it when its deadline is over.
-func (s *Server) accept(l net.Listener, scheme string, conf *tls.Config) {
+// accept is the goroutine of a listener with TLS; it ends when the listener is closed, or closes it when its deadline is
+// over.
+func (s *Server) accept(l net.Listener, conf *tls.Config) {
 	defer s.accepts.Done()
 	defer l.Close()
 	pause := time.Duration(0)
@@ -117,31 +134,39 @@ func (s *Server) accept(l net.Listener, scheme string, conf *tls.Config) {
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(nc, scheme, conf)
+			s.admit(nc, conf)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.admitQueued(l, scheme, conf)
+			s.admitQueued(l, conf)
 			return
 		default:
-			// Out of file descriptors, most likely: what is open goes on, and a place may come free.
-			pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-			s.opts.Event("cannot accept a connection; raise the limit of open files or lower `limits: connections`", err)
-			time.Sleep(pause)
+			pause = s.acceptFailed(pause, err)
 		}
 	}
 }
 
-func (s *Server) admit(nc net.Conn, scheme string, conf *tls.Config) {
-	if most := s.opts.MaxConnections; most > 0 && s.gate.Inside() >= most || !s.gate.Enter() {
+// acceptFailed waits a while, longer each time. Out of file descriptors, most likely: what is open goes on, and a place
+// may come free.
+func (s *Server) acceptFailed(pause time.Duration, err error) time.Duration {
+	pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+	s.opts.Event("cannot accept a connection; raise the limit of open files or lower `limits: connections`", err)
+	time.Sleep(pause)
+	return pause
+}
+
+// enter counts a connection in, if there is room for it.
+func (s *Server) enter() bool {
+	most := s.opts.MaxConnections
+	return (most <= 0 || s.gate.Inside() < most) && s.gate.Enter()
+}
+
+func (s *Server) admit(nc net.Conn, conf *tls.Config) {
+	if !s.enter() {
 		nc.Close()
 		return
 	}
-	if scheme == "https" {
-		go s.handshake(nc, conf)
-		return
-	}
-	go s.serveHTTP1(nc, nc, "http")
+	go s.handshake(nc, conf)
 }
 
 // handshake sets TLS up and hands the connection to the protocol that was agreed on.
@@ -160,19 +185,30 @@ func (s *Server) handshake(nc net.Conn, conf *tls.Config) {
 		s.h2.serve(tc)
 		return
 	}
-	s.serveHTTP1(tc, nc, "https")
+	c := s.newConn()
+	c.begin(tc, nc, "https")
+	c.serve()
 }
 
-func (s *Server) peer(nc net.Conn, scheme string) *proxy.Peer {
-	p := &proxy.Peer{Scheme: scheme, Address: "unix", Local: "localhost"}
-	if a, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
-		addr := a.Addr().Unmap()
-		p.Address, p.Local = addr.String(), nc.LocalAddr().String()
-		for _, prefix := range s.opts.Trusted {
-			p.Trusted = p.Trusted || prefix.Contains(addr)
-		}
+func (s *Server) peer(nc net.Conn, scheme string, local func() string) proxy.Peer {
+	addr, ok := remoteOf(nc)
+	if !ok {
+		return proxy.Peer{Scheme: scheme, Address: "unix", Local: func() string { return "localhost" }}
+	}
+	p := proxy.Peer{Scheme: scheme, Address: addr.String(), Local: local}
+	for _, prefix := range s.opts.Trusted {
+		p.Trusted = p.Trusted || prefix.Contains(addr)
 	}
 	return p
+}
+
+// remoteOf is the address of a client, if it has one.
+func remoteOf(nc net.Conn) (netip.Addr, bool) {
+	if s, ok := nc.(*socket); ok {
+		return s.remote.Addr(), s.remote.IsValid()
+	}
+	a, err := netip.ParseAddrPort(nc.RemoteAddr().String())
+	return a.Addr().Unmap(), err == nil
 }
 
 // Connections returns how many connections are open.
@@ -182,15 +218,61 @@ func (s *Server) add(c *conn) {
 	s.mu.Lock()
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
-	s.opts.Proxy.Ledger.Add(c.ex)
+	s.equip(c)
 }
 
 func (s *Server) remove(c *conn) {
-	s.opts.Proxy.Ledger.Remove(c.ex)
+	if c.ex != nil {
+		s.opts.Proxy.Ledger.Remove(c.ex)
+	}
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
 	s.gate.Leave()
+}
+
+// equip gives a connection the exchange that it needs to serve requests.
+func (s *Server) equip(c *conn) {
+	if c.ex == nil {
+		ex, ok := s.spareExchanges.Get().(*proxy.Exchange)
+		if !ok {
+			ex = proxy.NewExchange(nil, nil)
+		}
+		ex.Client, ex.Peer = c, &c.peer
+		s.setExchange(c, ex)
+	}
+	s.opts.Proxy.Ledger.Add(c.ex)
+}
+
+func (s *Server) setExchange(c *conn, ex *proxy.Exchange) {
+	s.mu.Lock()
+	c.ex = ex
+	s.mu.Unlock()
+}
+
+// rest gives a connection that was idle for a while to the lot, if that takes it.
+func (s *Server) rest(c *conn, patience time.Duration) bool {
+	var until time.Time
+	if patience > 0 {
+		until = time.Now().Add(patience - restAfter)
+	}
+	ex := c.ex
+	s.opts.Proxy.Ledger.Remove(ex)
+	s.setExchange(c, nil)
+	c.Release()
+	if s.lot.park(c, until) {
+		s.spareExchanges.Put(ex)
+		return true
+	}
+	s.setExchange(c, ex)
+	s.opts.Proxy.Ledger.Add(ex)
+	return false
+}
+
+// resume has a connection served that rested.
+func (s *Server) resume(c *conn) {
+	s.equip(c)
+	s.workers.serve(c)
 }
 
 // each calls f for each HTTP/1.1 connection there is. f must not wait.
@@ -207,9 +289,15 @@ func (s *Server) Close() {
 	s.stop()
 	s.gate.Close()
 	s.h2.server.Close()
+	for _, c := range s.lot.end() {
+		c.end()
+	}
+	s.workers.end()
 	s.each(func(c *conn) {
 		c.Close()
-		c.ex.ClientGone()
+		if c.ex != nil {
+			c.ex.ClientGone()
+		}
 	})
 	s.accepts.Wait()
 	s.owned.Wait()

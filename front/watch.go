@@ -27,16 +27,23 @@ func (s *Server) watch() {
 	for {
 		select {
 		case <-ticker.C:
-			before := time.Now().Add(-watchEvery)
-			s.each(func(c *conn) { c.lookForClient(before) })
+			s.lookAround(time.Now())
 		case <-s.gate.Empty():
 			return
 		}
 	}
 }
 
+func (s *Server) lookAround(now time.Time) {
+	s.each(func(c *conn) { c.lookForClient(now.Add(-watchEvery)) })
+	s.workers.sweep(now)
+	for _, c := range s.lot.sweep(now) {
+		c.end()
+	}
+}
+
 func (c *conn) lookForClient(before time.Time) {
-	if c.socket == nil || !c.ex.Unwatched(before) || !http1.Gone(c.socket) || c.takesOn() {
+	if c.socket == nil || c.ex == nil || !c.ex.Unwatched(before) || !http1.Gone(c.socket) || c.takesOn() {
 		c.goneFor = 0
 		return
 	}

@@ -50,18 +50,29 @@ type Conn struct {
 	first      [1]byte // where the wait for a message reads into while the socket is hidden
 }
 
-// NewConn wraps a connection, which the Conn owns from now on. limits is kept, not copied.
+// NewConn wraps a connection, which the Conn owns from now on. limits is kept, not copied. nc may be nil until Reset.
 func NewConn(nc net.Conn, limits *Limits) *Conn {
-	c := &Conn{nc: nc, limits: limits}
-	c.read.set, c.write.set = nc.SetReadDeadline, nc.SetWriteDeadline
-	if sc, ok := nc.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			c.raw = raw
-			c.onReadable, c.onMore, c.onAsk = c.readReady, c.moreReady, c.askReady
-			c.onWritable, c.onLook = c.writeReady, c.look
-		}
-	}
+	c := &Conn{limits: limits}
+	c.onReadable, c.onMore, c.onAsk = c.readReady, c.moreReady, c.askReady
+	c.onWritable, c.onLook = c.writeReady, c.look
+	c.read.set = func(t time.Time) error { return c.nc.SetReadDeadline(t) }
+	c.write.set = func(t time.Time) error { return c.nc.SetWriteDeadline(t) }
+	c.Reset(nc)
 	return c
+}
+
+// Reset makes the Conn of a connection that was closed and released that of another one. Nobody else may hold it.
+func (c *Conn) Reset(nc net.Conn) {
+	c.nc, c.raw = nc, nil
+	c.head, c.body = headState{}, bodyState{trailers: c.body.trailers[:0]}
+	c.out.wrote, c.out.chunked = false, false
+	c.read.armed, c.write.armed = false, false
+	c.interrupted.Store(false)
+	c.cut.Store(false)
+	c.asked = askLook
+	if sc, ok := nc.(syscall.Conn); ok {
+		c.raw, _ = sc.SyscallConn()
+	}
 }
 
 // NetConn is the connection below.

@@ -45,10 +45,10 @@ type Client interface {
 
 // Peer is what is known of a client for as long as its connection lasts. It never changes.
 type Peer struct {
-	Address string // without the port
-	Scheme  string // "http" or "https"
-	Trusted bool   // its forwarding fields are believed
-	Local   string // the address it connected to; stands in for a Host that an HTTP/1.0 client left out
+	Address string        // without the port
+	Scheme  string        // "http" or "https"
+	Trusted bool          // its forwarding fields are believed
+	Local   func() string // the address it connected to; stands in for a Host that an HTTP/1.0 client left out
 }
 
 // Exchange is one request and its response, whatever carried them. A front makes one for each connection or stream, and

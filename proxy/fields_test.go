@@ -13,7 +13,7 @@ import (
 
 // incoming is a request with these field lines, from a peer.
 func incoming(trusted bool, lines ...string) *Exchange {
-	ex := NewExchange(&link{Conn: nil}, &Peer{Address: "192.0.2.7", Scheme: "https", Trusted: trusted, Local: "here:443"})
+	ex := NewExchange(&link{Conn: nil}, &Peer{Address: "192.0.2.7", Scheme: "https", Trusted: trusted, Local: func() string { return "here:443" }})
 	ex.Reset(time.Now())
 	h := &ex.Request
 	h.Reset()

@@ -9,7 +9,7 @@ import (
 // takeTarget brings the path and the authority into the one form that is routed on and forwarded.
 func (ex *Exchange) takeTarget(h *message.Head) *Error {
 	if len(h.Authority) == 0 {
-		h.Authority = ex.keep(ex.Peer.Local)
+		h.Authority = ex.keep(ex.Peer.Local())
 	}
 	h.Authority = message.CanonicalAuthority(h.Authority)
 	target, clarity := message.Canonical(h.Target)

@@ -224,7 +224,7 @@ func newWorld(t *testing.T, origins int, timeouts Timeouts) *world {
 	t.Helper()
 	w := &world{
 		t: t, done: make(chan outcome, 64), exchanges: make(chan *Exchange, 64),
-		peer: Peer{Address: "192.0.2.7", Scheme: "http", Local: "here"},
+		peer: Peer{Address: "192.0.2.7", Scheme: "http", Local: func() string { return "here" }},
 	}
 	w.proxy = New(timeouts, w)
 	for range origins {
