@@ -263,6 +263,9 @@ func TestSlowClientsHoldNothing(t *testing.T) {
 	if p99, bound := through.percentile(0.99), boundBeside(without.percentile(0.99)); p99 > bound {
 		t.Errorf("the good requests' p99 is %v, more than %v", p99, bound)
 	}
+	if p99, bound := through.usual(), boundBeside(without.usual()); p99 > bound {
+		t.Errorf("the good requests' p99 in a usual second is %v, more than %v", p99, bound)
+	}
 	if rss := s.rss(); rss > memoryBound {
 		t.Errorf("memory grew to %d KiB", rss)
 	}
