@@ -2,6 +2,7 @@
 export GOTOOLCHAIN := go1.27.4
 GO      ?= go
 FUZZFOR ?= 5s
+MUTATIONS ?= 200000
 
 .PHONY: build demo test race e2e examples fuzz lint verify bench bench-scale bench-layers soak vuln tools clean
 
@@ -51,8 +52,8 @@ bench-scale: ## how the cost grows with backends, hosts and connections
 bench-layers: ## each layer alone, for benchstat
 	$(GO) test -bench . -run '^$$' -count 10 ./message ./http1 ./upstream ./proxy ./front
 
-soak: ## the e2e suite for longer
-	SLUICE_SOAK=10m $(GO) test -count=1 -timeout 60m ./e2e
+soak: ## the e2e suite for longer, with MUTATIONS of the attack table from a new seed
+	SLUICE_SOAK=10m SLUICE_MUTATIONS=$(MUTATIONS) $(GO) test -count=1 -timeout 60m ./e2e
 
 tools: ## what the tests need besides Go
 	./.ci/tools.sh

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -48,15 +49,19 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// freePort finds a port that nothing listens on now.
+// freePort finds a port that nothing listens on now. It is none of those that the kernel gives to outgoing connections: one
+// of them would take it before a process that is started with it can.
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 12_000+rand.N(20_000)))
+		if err == nil {
+			defer l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatal("no port is free")
+	return ""
 }
 
 // newSluice lays out a directory with a configuration; LISTEN in services stands for nothing else. It does not start it.

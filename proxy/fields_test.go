@@ -270,7 +270,10 @@ func TestCookiesBecomeOneField(t *testing.T) {
 	if got := strings.Count(strings.ToLower(strings.Join(lines, "\n")), "cookie:"); got != 1 {
 		t.Errorf("%d fields", got)
 	}
-	if lines := prepared(t, incoming(false, "Cookie: ", "Cookie: ")); lines[0] != "Cookie: ; " {
+	if lines := prepared(t, incoming(false, "Cookie: a=1", "Cookie: ", "Cookie: b=2", "Cookie: ")); lines[0] != "Cookie: a=1; b=2" {
+		t.Errorf("%q", lines)
+	}
+	if lines := prepared(t, incoming(false, "Cookie: ", "Cookie: ")); strings.HasPrefix(lines[0], "Cookie") {
 		t.Errorf("%q", lines)
 	}
 }

@@ -164,12 +164,13 @@ func filterRequest(h *message.Head, trusted bool) bool {
 }
 
 // joinCookies makes one field of several, as HTTP/2 clients send them (RFC 9113 §8.2.3): servers would read the first,
-// the last, or a list with commas.
+// the last, or a list with commas. Empty ones leave nothing: a separator at the end would be followed by a space, which
+// is no part of a value.
 func joinCookies(h *message.Head) {
 	var crumbs [][]byte
 	for i := range h.Fields {
-		if h.Fields[i].ID == message.Cookie {
-			crumbs = append(crumbs, h.Fields[i].Value)
+		if f := &h.Fields[i]; f.ID == message.Cookie && len(f.Value) > 0 {
+			crumbs = append(crumbs, f.Value)
 		}
 	}
 	joined := bytes.Join(crumbs, []byte("; "))
@@ -178,7 +179,7 @@ func joinCookies(h *message.Head) {
 			return true
 		}
 		f.Value, joined = joined, nil
-		return f.Value != nil
+		return len(f.Value) > 0
 	})
 }
 
