@@ -228,12 +228,12 @@ func TestDeepPipelineIsAnsweredInOrder(t *testing.T) {
 // TestSlowReaderHoldsNoBackend: what it is written at once has to be taken within the time for a write, so that to take a
 // byte now and then gains nothing.
 func TestSlowReaderHoldsNoBackend(t *testing.T) {
-	overEach(t, func(w http.ResponseWriter, r *http.Request) {
+	impatient := func(o *Options) {
+		o.Proxy = proxy.New(proxy.Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write: 200 * time.Millisecond}, nil)
+	}
+	overEachWith(t, impatient, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(w, io.LimitReader(zeroes{}, 256<<20))
 	}, func(s *setup) {
-		s.proxy = proxy.New(proxy.Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write: 200 * time.Millisecond}, nil)
-		s.front.opts.Proxy = s.proxy
-		s.route(s.backend)
 		res, err := s.client.Get(s.url + "/")
 		if err != nil {
 			s.t.Fatal(err)

@@ -79,6 +79,8 @@ func newSetupWith(t *testing.T, p protocol, change func(*Options), handler http.
 	s.route(s.backend)
 	opts := Options{Proxy: s.proxy, Timeouts: Timeouts{Idle: 10 * time.Second, Head: 2 * time.Second, TLSHandshake: 2 * time.Second}}
 	change(&opts)
+	s.proxy = opts.Proxy
+	s.route(s.backend)
 	s.front = New(opts)
 	t.Cleanup(s.front.Close)
 	var conf *tls.Config

@@ -279,14 +279,21 @@ func TestMetricsOfARunningOne(t *testing.T) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", h.socket)
 	}}}
 	defer client.CloseIdleConnections()
-	res, err := client.Get("http://sluice/metrics")
-	if err != nil {
-		t.Fatal(err)
+	read := func() string {
+		res, err := client.Get("http://sluice/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, _ := io.ReadAll(res.Body)
+		return string(body)
 	}
-	defer res.Body.Close()
-	body, _ := io.ReadAll(res.Body)
+	body := read()
+	for end := time.Now().Add(5 * time.Second); !strings.Contains(body, `sluice_requests_total{code="2xx",service="web"} 1`) && time.Now().Before(end); body = read() {
+		time.Sleep(time.Millisecond) // a request is counted when its answer has been written
+	}
 	for _, want := range []string{`sluice_requests_total{code="2xx",service="web"} 1`, `sluice_pool_live{pool="blue",release="v1",service="web"} 1`, "sluice_generation 1"} {
-		if !strings.Contains(string(body), want) {
+		if !strings.Contains(body, want) {
 			t.Errorf("no %s", want)
 		}
 	}
