@@ -35,9 +35,9 @@ type builder struct {
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
 }
 
-func newBuilder(cfg *config.Config) *builder {
+func newBuilder(cfg *config.Config, clock *http1.Clock) *builder {
 	return &builder{
-		options: upstream.Options{Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
+		options: upstream.Options{Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
 		counters: map[string]*proxy.Counters{},

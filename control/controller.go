@@ -14,6 +14,7 @@ import (
 	"sluice/config"
 	"sluice/drain"
 	"sluice/healthcheck"
+	"sluice/http1"
 	"sluice/journal"
 	"sluice/proxy"
 )
@@ -38,6 +39,7 @@ type Options struct {
 	Version string
 	Now     func() time.Time // default time.Now
 	Rand    func() float64   // in [0,1), safe for concurrent use; default math/rand
+	Clock   *http1.Clock     // for the connections to backends; nil: they ask for the time
 	// NewProber returns what checks a server; default healthcheck.NewHTTP.
 	NewProber func(healthcheck.Spec) healthcheck.Prober
 }
@@ -103,7 +105,7 @@ type Controller struct {
 
 // New returns a Controller that does nothing before Start.
 func New(opts Options) *Controller {
-	c := &Controller{opts: opts.withDefaults(), builder: newBuilder(opts.Config)}
+	c := &Controller{opts: opts.withDefaults(), builder: newBuilder(opts.Config, opts.Clock)}
 	c.started = c.opts.Now()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.now.Store(&now{state: State{Services: map[string]*Service{}}, built: &built{}})

@@ -56,6 +56,7 @@ func (s *Server) newConn() *conn {
 		return c
 	}
 	c := &conn{server: s, Conn: http1.NewConn(nil, &s.opts.Limits)}
+	c.Conn.Clock = s.opts.Clock
 	c.local = func() string { return c.plain.LocalAddr().String() }
 	return c
 }
@@ -153,10 +154,10 @@ func (c *conn) mayRest(err error) bool {
 		!c.server.draining.Load() && (patience == 0 || patience > restAfter)
 }
 
-// woken reports that the wait was ended because Sluice goes, but that a request has come at that very moment: it is
-// read, so that a client that never retries loses nothing.
+// woken reports that the wait was over, for its length or because Sluice goes, but that a request has come at that very
+// moment: it is read, so that a client that never retries loses nothing.
 func (c *conn) woken(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) || c.HeadBegun() || !c.server.draining.Load() || c.Quiet() {
+	if !errors.Is(err, os.ErrDeadlineExceeded) || c.HeadBegun() || c.Interrupted() || c.Quiet() {
 		return false
 	}
 	c.ForgetReads()

@@ -132,13 +132,12 @@ func pollNow(poller uintptr, events []unix.EpollEvent) (int, syscall.Errno) {
 	return int(n), errno
 }
 
-// sweep takes out those whose time is over.
-func (l *lot) sweep(now time.Time) (over []*conn) {
+// over lists those whose time is over.
+func (l *lot) over(now time.Time) (over []*conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for fd, c := range l.conns {
+	for _, c := range l.conns {
 		if !c.until.IsZero() && now.After(c.until) {
-			delete(l.conns, fd)
 			over = append(over, c)
 		}
 	}

@@ -37,6 +37,7 @@ type Options struct {
 	Timeouts       Timeouts
 	Trusted        []netip.Prefix      // peers whose forwarding fields are believed
 	MaxConnections int                 // further ones are closed at once; 0 is no limit
+	Clock          *http1.Clock        // ticked by the server; nil: it has one of its own
 	MaxRequests    int                 // on one connection; 0 is no limit
 	Random         func() float64      // in [0, 1); nil: rand.Float64
 	Event          func(string, error) // told what went wrong with a listener; may be nil
@@ -70,6 +71,10 @@ func New(opts Options) *Server {
 	if opts.Event == nil {
 		opts.Event = func(string, error) {}
 	}
+	if opts.Clock == nil {
+		opts.Clock = new(http1.Clock)
+	}
+	opts.Clock.Tick()
 	if opts.Random == nil {
 		opts.Random = rand.Float64
 	}

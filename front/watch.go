@@ -14,7 +14,7 @@ import (
 const (
 	// watchEvery is how often clients that nobody reads from are looked at. Looking costs a busy connection nothing and a
 	// waiting one a system call.
-	watchEvery = 100 * time.Millisecond
+	watchEvery = http1.ClockTick
 	// goneLooks is for how many looks a client must have ended its side, and taken nothing, before its request is given
 	// up: one that only half-closed still gets a quick answer, and a slow one for as long as it flows.
 	goneLooks = 5
@@ -29,6 +29,7 @@ func (s *Server) watch() {
 	for {
 		select {
 		case <-ticker.C:
+			s.opts.Clock.Tick()
 			s.lookAround(time.Now())
 		case <-s.gate.Empty():
 			return
@@ -41,8 +42,8 @@ func (s *Server) lookAround(now time.Time) {
 	if s.workers.sweep(now) {
 		giveMemoryBack()
 	}
-	for _, c := range s.lot.sweep(now) {
-		c.end()
+	for _, c := range s.lot.over(now) {
+		s.wakeUp(c)
 	}
 }
 

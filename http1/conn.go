@@ -25,6 +25,8 @@ var DefaultLimits = Limits{Head: 64 << 10, Fields: 200, Target: 16 << 10, Traile
 // Conn is one connection. While no message is being read or written it holds no buffer. One goroutine reads and one
 // writes (they may be two); Interrupt and Close may be called from any.
 type Conn struct {
+	Clock *Clock // tells the time for deadlines; nil: it is asked for. Set before use
+
 	nc     net.Conn
 	raw    syscall.RawConn // nil when the socket is hidden, as under TLS
 	limits *Limits
@@ -149,13 +151,13 @@ func (c *Conn) Interrupted() bool { return c.interrupted.Load() }
 
 // ArmRead sets how long reads may wait from now on. See deadline for its exactness.
 func (c *Conn) ArmRead(d time.Duration) {
-	c.read.arm(d)
+	c.read.arm(d, c.Clock)
 	c.stayInterrupted()
 }
 
 // ArmWrite sets how long writes may wait from now on.
 func (c *Conn) ArmWrite(d time.Duration) {
-	c.write.arm(d)
+	c.write.arm(d, c.Clock)
 	if c.cut.Load() {
 		c.nc.SetWriteDeadline(longAgo)
 	}

@@ -11,20 +11,16 @@ type deadline struct {
 	at    time.Duration // since origin, with armed
 }
 
-// origin is a moment to count from. The time since it is read off the monotonic clock alone, which costs half of what
-// the time of day costs.
-var origin = time.Now()
-
-func (t *deadline) arm(d time.Duration) {
+func (t *deadline) arm(d time.Duration, clock *Clock) {
 	if d <= 0 {
 		t.clear()
 		return
 	}
-	want := time.Since(origin) + d
-	if early := t.at - want; t.armed && early >= 0 && early <= d/8 {
+	now, lag := clock.sinceOrigin()
+	if early := t.at - now - d; t.armed && early >= lag && early <= d/8 {
 		return
 	}
-	t.armed, t.at = true, want+d/8
+	t.armed, t.at = true, time.Since(origin)+d+d/8
 	t.set(time.Now().Add(d + d/8))
 }
 

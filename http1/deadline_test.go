@@ -37,21 +37,21 @@ func TestCoarseDeadline(t *testing.T) {
 				t.Errorf("%s: set %d times, to %v; want %d and %v", why, c.sets, c.at.Sub(began), sets, at)
 			}
 		}
-		d.arm(8 * time.Second)
+		d.arm(8*time.Second, nil)
 		expect("the first wait is set, an eighth late", 1, 9*time.Second)
 		time.Sleep(time.Second)
-		d.arm(8 * time.Second)
+		d.arm(8*time.Second, nil)
 		expect("what is still right is left alone", 1, 9*time.Second)
 		time.Sleep(time.Millisecond)
-		d.arm(8 * time.Second)
+		d.arm(8*time.Second, nil)
 		expect("what would end too soon is set again", 2, 10*time.Second+time.Millisecond)
-		d.arm(time.Second)
+		d.arm(time.Second, nil)
 		expect("what would end too late is set again", 3, 2*time.Second+126*time.Millisecond)
-		d.arm(0)
+		d.arm(0, nil)
 		if c.sets != 4 || !c.at.IsZero() {
 			t.Errorf("no wait is no deadline: %d, %v", c.sets, c.at)
 		}
-		d.arm(-1)
+		d.arm(-1, nil)
 		if c.sets != 4 {
 			t.Error("no deadline is cleared once")
 		}
@@ -67,7 +67,7 @@ func TestWaitsAreNeverShort(t *testing.T) {
 		for range 10_000 {
 			time.Sleep(time.Duration(r.Int64N(int64(3 * time.Second))))
 			want := time.Duration(1 + r.Int64N(int64(20*time.Second)))
-			d.arm(want)
+			d.arm(want, nil)
 			if left := time.Until(c.at); left < want || left > want+want/8 {
 				t.Fatalf("a wait of %v would last %v", want, left)
 			}
@@ -258,4 +258,28 @@ func TestBlockedWriteEndsInTime(t *testing.T) {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Error(err)
 	}
+}
+
+// TestWaitsByAClock: a clock that is late by less than it may be makes no wait short, and few are set.
+func TestWaitsByAClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var c clock
+		ticks := new(Clock)
+		d := deadline{set: c.set}
+		r := rand.New(rand.NewPCG(5, 6))
+		for range 10_000 {
+			time.Sleep(time.Duration(r.Int64N(int64(clockLag))))
+			if r.IntN(3) == 0 {
+				ticks.Tick()
+			}
+			late := time.Since(ticks.Now())
+			d.arm(20*time.Second, ticks)
+			if left := time.Until(c.at); late < clockLag && (left < 20*time.Second || left > 23*time.Second) {
+				t.Fatalf("a clock that is %v late: a wait of 20 s would last %v", late, left)
+			}
+		}
+		if c.sets > 2500 {
+			t.Errorf("set %d times", c.sets)
+		}
+	})
 }

@@ -19,6 +19,7 @@ type Options struct {
 	Idle    time.Duration // how long an idle connection is kept; default 60 s
 	MaxIdle int           // idle connections kept per endpoint; default 1024
 	Limits  *http1.Limits // of response heads
+	Clock   *http1.Clock  // see http1.Conn; may be nil
 }
 
 // Endpoint is one address: its connections and its history. It outlives snapshots, and all pools that name the address
@@ -106,7 +107,7 @@ func (e *Endpoint) take() *Conn {
 
 // put keeps a connection for the next request, or closes it when there are enough.
 func (e *Endpoint) put(c *Conn) {
-	c.since = time.Now()
+	c.since = e.opts.Clock.Now()
 	e.mu.Lock()
 	keep := len(e.idle) < e.opts.MaxIdle
 	if keep {
@@ -153,5 +154,7 @@ func (e *Endpoint) dial(ctx context.Context) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Conn{endpoint: e, h1: http1.NewConn(nc, e.opts.Limits), fresh: true}, nil
+	c := &Conn{endpoint: e, h1: http1.NewConn(nc, e.opts.Limits), fresh: true}
+	c.h1.Clock = e.opts.Clock
+	return c, nil
 }

@@ -42,6 +42,7 @@ type process struct {
 	socket  net.Listener // of admin
 	admin   *admin.Server
 	exit    *exit
+	clock   http1.Clock // ticked by the front
 
 	addresses []net.Addr // of the listeners, in the order of the configuration
 	undo      []func()   // ends what has begun; the last first
@@ -51,6 +52,7 @@ type process struct {
 // an operator mends comes first, so that a second Sluice started by mistake is told so before it has touched anything.
 func start(s settings) (*process, error) {
 	p := &process{settings: s, exit: newExit()}
+	p.clock.Tick()
 	steps := []func() error{
 		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.startFront, p.startAdmin,
 	}
@@ -151,7 +153,7 @@ func (p *process) startControl() error {
 	p.proxy.Interim, p.proxy.Intake = p.config.Limits.InterimResponses, int64(p.config.Limits.IntakeBytes)
 	p.proxy.Pace = proxy.Pace{Rate: p.config.Limits.BodyRate, Grace: t.BodyGrace}
 	p.control = control.New(control.Options{
-		Config: p.config, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version,
+		Config: p.config, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,
 	})
 	p.onClose(p.control.Close)
 	if err := p.control.Start(context.Background()); err != nil {
@@ -204,6 +206,7 @@ func (p *process) startFront() error {
 	l, t := p.config.Limits, p.config.Timeouts
 	p.front = front.New(front.Options{
 		Proxy:          p.proxy,
+		Clock:          &p.clock,
 		Limits:         http1.Limits{Head: l.HeadBytes, Fields: l.Fields, Target: l.TargetBytes, Field: l.FieldBytes, Trailers: l.TrailerBytes},
 		Timeouts:       front.Timeouts{First: t.First, Idle: t.Idle, Head: t.Head, TLSHandshake: t.TLSHandshake, Age: t.Age},
 		Trusted:        p.config.Trusted,
