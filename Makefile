@@ -4,7 +4,7 @@ GO      ?= go
 FUZZFOR ?= 5s
 MUTATIONS ?= 200000
 
-.PHONY: build demo test race e2e examples fuzz lint verify bench bench-scale bench-layers soak vuln tools clean
+.PHONY: build profile demo test race e2e examples fuzz lint verify bench bench-scale bench-layers soak vuln tools clean
 
 build: ## the binary: ./sluice
 	$(GO) build -trimpath -o sluice ./cmd/proxy
@@ -51,6 +51,12 @@ bench-scale: ## how the cost grows with backends, hosts and connections
 
 bench-layers: ## each layer alone, for benchstat
 	$(GO) test -bench . -run '^$$' -count 10 ./message ./http1 ./upstream ./proxy ./front
+
+profile: ## what the compiler optimises by: cmd/proxy/default.pgo, anew
+	@set -e; dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; \
+	$(GO) build -pgo=off -tags profile -o $$dir/sluice ./cmd/proxy; \
+	SLUICE_PROFILE=$$dir $(GO) run ./bench --sluice $$dir/sluice --peers sluice --rounds 1 --seconds 8 --retries 0 --work small,smalllog,upload64k,close; \
+	$(GO) tool pprof -symbolize=none -proto $$(find $$dir -name "*.pprof" -size +8k) > cmd/proxy/default.pgo
 
 soak: ## the e2e suite for longer, with MUTATIONS of the attack table from a new seed
 	SLUICE_SOAK=10m SLUICE_MUTATIONS=$(MUTATIONS) $(GO) test -count=1 -timeout 60m ./e2e
