@@ -216,8 +216,8 @@ const (
 	goodBound   = 5 * time.Millisecond // for the 99th percentile of the good requests
 	memoryBound = 200 << 10            // KiB, at the peak
 	// backendBound is the most connections at the backend beside those that carry a large answer, and beside the good
-	// requests that can have been under way at one time.
-	backendBound = 20
+	// requests that can have been under way at one time: those of the clients that make one request and then idle.
+	backendBound = 64
 	// quiet is what a good request takes without Sluice at most, at the 99th percentile, on a machine that has nothing else
 	// to do. Where others work too, the good requests may wait for them at each of the two hops, beyond their bound.
 	quiet = 2 * time.Millisecond

@@ -43,11 +43,14 @@ type Conn struct {
 
 	onReadable func(fd uintptr) bool // kept, so that waiting allocates nothing
 	onMore     func(fd uintptr) bool
+	onInto     func(fd uintptr) bool
 	onAsk      func(fd uintptr) bool
 	onWritable func(fd uintptr) bool
 	onLook     func(fd uintptr)
 	looked     bool
 	asked      askState
+	into       []byte // the caller's memory that is being read into
+	brought    int    // what came of that
 	readErr    error
 	first      [1]byte // where the wait for a message reads into while the socket is hidden
 }
@@ -56,7 +59,7 @@ type Conn struct {
 func NewConn(nc net.Conn, limits *Limits) *Conn {
 	c := &Conn{limits: limits}
 	c.onReadable, c.onMore, c.onAsk = c.readReady, c.moreReady, c.askReady
-	c.onWritable, c.onLook = c.writeReady, c.look
+	c.onInto, c.onWritable, c.onLook = c.intoReady, c.writeReady, c.look
 	c.read.set = func(t time.Time) error { return c.nc.SetReadDeadline(t) }
 	c.write.set = func(t time.Time) error { return c.nc.SetWriteDeadline(t) }
 	c.Reset(nc)

@@ -1,6 +1,12 @@
 package http1
 
-import "sluice/message"
+import (
+	"io"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/message"
+)
 
 // ReadBody is Next into the caller's memory. A body that is read so takes no buffer beside the one that holds the head,
 // however long it is announced to be: who waits for many slow bodies holds no more than has come of each.
@@ -17,11 +23,36 @@ func (c *Conn) ReadBody(p []byte) (int, error) {
 
 // readDirect reads a body of known length past the buffer.
 func (c *Conn) readDirect(p []byte) (int, error) {
-	n, err := c.nc.Read(p[:min(int64(len(p)), c.body.left)])
+	n, err := c.readInto(p[:min(int64(len(p)), c.body.left)])
 	c.body.left -= int64(n)
 	c.body.done = c.body.left == 0
-	if n > 0 {
-		return n, nil
+	return n, truncated(err)
+}
+
+// readInto waits for bytes and reads once.
+func (c *Conn) readInto(p []byte) (n int, err error) {
+	if c.raw == nil {
+		if n, err = c.nc.Read(p); n > 0 {
+			err = nil
+		}
+		return n, err
 	}
-	return 0, truncated(err)
+	c.into, c.brought = p, 0
+	err = c.wait(c.onInto)
+	c.into = nil
+	return c.brought, err
+}
+
+func (c *Conn) intoReady(fd uintptr) bool {
+	n, errno := readSocket(fd, c.into)
+	switch {
+	case errno == unix.EAGAIN:
+		return false
+	case errno != 0:
+		c.readErr = readError(errno)
+	case n == 0:
+		c.readErr = io.EOF
+	}
+	c.brought = n
+	return true
 }

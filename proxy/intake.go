@@ -112,7 +112,7 @@ func (p *Proxy) invite(ex *Exchange) error {
 
 // fill reads until the body is whole or there is no more room for it.
 func (p *Proxy) fill(in *intake, ex *Exchange) error {
-	for in.used = true; !ex.Client.BodyDone() && p.room(in); {
+	for in.used = true; !ex.Client.BodyDone() && p.room(in, ex); {
 		began := p.await(ex)
 		n, err := ex.Client.ReadBody(in.buf.b[in.n:])
 		in.n += n
@@ -125,10 +125,10 @@ func (p *Proxy) fill(in *intake, ex *Exchange) error {
 
 // room makes sure that there is some, or reports that there is none to be had: the request is then claimed for with what
 // it has. To refuse it would lose what a backend may well have time for.
-func (p *Proxy) room(in *intake) bool {
+func (p *Proxy) room(in *intake, ex *Exchange) bool {
 	step := 0
 	if in.buf != nil {
-		if in.n < len(in.buf.b) {
+		if in.roomy(ex) {
 			return true
 		}
 		step = in.buf.step + 1
@@ -145,6 +145,14 @@ func (p *Proxy) room(in *intake) bool {
 	in.giveBack()
 	in.buf = next
 	return true
+}
+
+// roomy reports that the buffer at hand is worth another read. For less than an eighth of it, it is not, where a larger one
+// is needed anyway.
+func (in *intake) roomy(ex *Exchange) bool {
+	size, f := len(in.buf.b), ex.Request.Framing
+	fits := f.Kind == message.Length && f.Length <= int64(size) || in.buf.step == len(intakeSizes)-1
+	return size-in.n > size/8 || fits && in.n < size
 }
 
 func (in *intake) bytes() []byte {
