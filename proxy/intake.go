@@ -139,7 +139,7 @@ func (p *Proxy) room(in *intake, ex *Exchange) bool {
 	next := newIntakeBuffer(step)
 	if !p.hold(in.buf.counted(), next.counted()) {
 		intakePools[step].Put(next)
-		return false
+		return in.buf != nil && in.n < len(in.buf.b)
 	}
 	copy(next.b, in.bytes())
 	in.giveBack()
