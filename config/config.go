@@ -71,7 +71,7 @@ type Limits struct {
 	BodyRate         int // bytes that a request body brings in a second at least, see Timeouts.BodyGrace; 0: any
 	IntakeBytes      int // memory for bodies that are taken in before a backend is claimed, of the process
 	Requests         int // on one client connection; 0: no limit
-	Connections      int // client connections of the process; 0: half of what the limit on open files allows
+	Connections      int // client connections of the process; 0: two fifths of what the limit on open files allows
 }
 
 // Timeouts bounds what is waited for.

@@ -2,6 +2,8 @@ package http1
 
 import (
 	"io"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +35,20 @@ const (
 // pipes are the empty ones kept for use again.
 var pipes = make(chan *Pipe, pipesKept)
 
+// pipesOpen counts the pipes there are, those that are kept too.
+var pipesOpen atomic.Int64
+
+// mostPipes is a tenth of the files that may be open, so that clients who read slowly cannot use them all up: a pipe is
+// two.
+var mostPipes = sync.OnceValue(func() int64 {
+	const enough = 4096
+	var files unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) != nil {
+		return 0
+	}
+	return int64(min(files.Cur/10, enough))
+})
+
 // NewPipe returns a pipe for the rest of the body that is being read from one connection and written to another, or nil
 // where copying is the way: a socket is hidden, the length is not known, or little is left.
 func NewPipe(from, to *Conn) *Pipe {
@@ -51,7 +67,8 @@ func NewPipe(from, to *Conn) *Pipe {
 
 func openPipe(from, to *Conn) *Pipe {
 	p := &Pipe{from: from, to: to}
-	if unix.Pipe2(p.ends[:], unix.O_NONBLOCK|unix.O_CLOEXEC) != nil {
+	if pipesOpen.Add(1) > mostPipes() || unix.Pipe2(p.ends[:], unix.O_NONBLOCK|unix.O_CLOEXEC) != nil {
+		pipesOpen.Add(-1)
 		return nil
 	}
 	unix.FcntlInt(uintptr(p.ends[1]), unix.F_SETPIPE_SZ, pipeSize)
@@ -71,6 +88,7 @@ func (p *Pipe) Close() {
 	}
 	unix.Close(p.ends[0])
 	unix.Close(p.ends[1])
+	pipesOpen.Add(-1)
 }
 
 // Fill waits for bytes of the body and takes what fits into the pipe. It returns how many those are, or an error as Next

@@ -113,3 +113,26 @@ func TestNoPipeWhereCopyingIsTheWay(t *testing.T) {
 		}
 	}
 }
+
+// TestPipesAreBounded: beyond the bound the way is copying, until one is given back.
+func TestPipesAreBounded(t *testing.T) {
+	p := newPiped(t, "tcp", "Content-Length: 1000000")
+	already := mostPipes() - pipesOpen.Load()
+	pipesOpen.Add(already)
+	defer pipesOpen.Add(-already)
+	for len(pipes) > 0 {
+		kept := <-pipes
+		kept.held = 1 // it is closed, and not kept
+		defer func() { kept.from, kept.to = p.from, p.to; kept.Close() }()
+	}
+	if pipe := NewPipe(p.from, p.to); pipe != nil {
+		t.Fatal("one more pipe than may be")
+	}
+	pipesOpen.Add(-1)
+	pipe := NewPipe(p.from, p.to)
+	pipesOpen.Add(1)
+	if pipe == nil {
+		t.Fatal("no pipe though there is room for one")
+	}
+	pipe.Close()
+}

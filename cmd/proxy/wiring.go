@@ -272,13 +272,14 @@ func adminURL(a config.Admin) string {
 	return a.Address
 }
 
-// mostConnections is what the configuration says, or half of the files that may be open: each client may need one
-// connection to a backend. The Go runtime has raised the soft limit to the hard one.
+// mostConnections is what the configuration says, or two fifths of the files that may be open: each client may need one
+// connection to a backend, and the pipes of large bodies take the rest. The Go runtime has raised the soft limit to the
+// hard one.
 func mostConnections(configured int) int {
 	var files syscall.Rlimit
 	if configured > 0 || syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files) != nil {
 		return configured
 	}
 	const more = 1 << 20 // beyond this the memory of the connections is the limit, not their number
-	return int(min(files.Cur, more)) / 2
+	return int(min(files.Cur, more)) * 2 / 5
 }
