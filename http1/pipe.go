@@ -24,8 +24,9 @@ type Pipe struct {
 }
 
 const (
-	// pipeSize is how many bytes a pipe is asked to hold. One that the kernel grants less of works too.
-	pipeSize = 256 << 10
+	// pipeSize is how many bytes a pipe is asked to hold. One that the kernel grants less of works too. All that are kept
+	// take half of what a user without privileges may have (fs.pipe-user-pages-soft); beyond it, pipes are small.
+	pipeSize = 512 << 10
 	// pipesKept bounds the pipes kept for use again, of which each is two open files.
 	pipesKept = 64
 	// worthPipe is from where on moving bytes in the kernel costs less than copying them.
