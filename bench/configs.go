@@ -118,6 +118,7 @@ const sluiceProxy = `listen: http://{{.Listen}}
 admin: unix://{{.Dir}}/admin.sock
 state: {{.Dir}}/state
 access_log: "{{if .AccessLog}}{{.AccessLog}}{{else}}off{{end}}"
+limits: {connections: 16384}
 services:
 {{- range .Services}}
   {{.Name}}:

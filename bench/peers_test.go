@@ -196,6 +196,7 @@ func TestSluiceConfiguration(t *testing.T) {
 admin: unix:///tmp/x/admin.sock
 state: /tmp/x/state
 access_log: "off"
+limits: {connections: 16384}
 services:
   web:
     backends: [127.0.0.1:2]
