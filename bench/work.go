@@ -85,11 +85,11 @@ func works() []work { return append(traffic(), slices.Concat(otherGoals(), scale
 func traffic() []work {
 	list := []work{
 		{name: "small", about: "100-byte responses over 64 kept connections", goPeers: true, goal: 0.95},
-		{name: "small2", about: "small, with two cores for the proxy", proxyCPUs: 2, goal: 1},
-		{name: "conns2000", about: "100-byte responses over 2000 kept connections", connections: 2000, goal: 1},
+		{name: "small2", about: "small, with two cores for the proxy", proxyCPUs: 2, goPeers: true, goal: 1},
+		{name: "conns2000", about: "100-byte responses over 2000 kept connections", connections: 2000, goPeers: true, goal: 1},
 		{name: "body1m", about: "1 MiB responses over 64 kept connections", backend: largeBody, goal: 0.8},
-		{name: "upload64k", about: "64 KiB uploads over 64 kept connections", script: uploadScript, backend: sink, goal: 1},
-		{name: "close", about: "100-byte responses, a new connection for each, 64 at a time", headers: []string{"Connection: close"}, goal: 1.1},
+		{name: "upload64k", about: "64 KiB uploads over 64 kept connections", script: uploadScript, backend: sink, goPeers: true, goal: 1},
+		{name: "close", about: "100-byte responses, a new connection for each, 64 at a time", headers: []string{"Connection: close"}, goPeers: true, goal: 1.1},
 		{name: "smalllog", about: "small, with an access log in JSON, one line per request, to a file", accessLog: true, goPeers: true, goal: 1},
 	}
 	for i := range list {
