@@ -154,8 +154,8 @@ func (c *Conn) headRoom(h *message.Head) error {
 // appendField reads one field line (RFC 9112 §5). A line that begins with white space would continue the one before it
 // (obs-fold, §5.2); its name is then no token, and it is refused like white space before the colon (§5.1).
 func appendField(fields *[]message.Field, line []byte) error {
-	colon := indexColon(line)
-	if colon < 0 || !message.IsToken(line[:colon]) {
+	colon := message.TokenLength(line)
+	if colon == 0 || colon == len(line) || line[colon] != ':' {
 		return errFieldLine
 	}
 	value := message.Trim(line[colon+1:])
@@ -165,14 +165,4 @@ func appendField(fields *[]message.Field, line []byte) error {
 	name := line[:colon]
 	*fields = append(*fields, message.Field{Name: name, Value: value, ID: message.Lookup(name)})
 	return nil
-}
-
-// indexColon is a plain loop: names are short, and a call costs more than it saves.
-func indexColon(line []byte) int {
-	for i, b := range line {
-		if b == ':' {
-			return i
-		}
-	}
-	return -1
 }

@@ -31,6 +31,16 @@ func all(b []byte, t *[256]bool) bool {
 	return true
 }
 
+// TokenLength is how many bytes at the beginning of b are a token.
+func TokenLength(b []byte) int {
+	for i, c := range b {
+		if !tokenBytes[c] {
+			return i
+		}
+	}
+	return len(b)
+}
+
 // IsToken reports whether b is a token: not empty, and of token bytes only.
 func IsToken(b []byte) bool { return len(b) > 0 && all(b, &tokenBytes) }
 
