@@ -61,6 +61,7 @@ func (c *conn) lookForClient(before time.Time) {
 	}
 	if c.goneFor++; c.goneFor >= goneLooks {
 		c.ex.ClientGone()
+		c.Interrupt() // a write that waits for it ends too
 	}
 }
 
