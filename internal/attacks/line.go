@@ -89,6 +89,7 @@ var methods = []Request{
 	refuse("method_connect_absolute", "RFC 9110 §9.3.6", 405, get("CONNECT http://a/ HTTP/1.1")),
 	refuse("method_connect_with_a_body", "RFC 9110 §9.3.6", 405, "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\nContent-Length: 5\r\n\r\nhello"),
 	refuse("method_connect_then_another", "RFC 9110 §9.3.6", 405, "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"+get("GET /smuggled HTTP/1.1")),
+	refuse("method_connect_no_target", "RFC 9112 §3", 400, "CONNECT  HTTP/1.1\r\nHost: a:443\r\nContent-Length: 5\r\n\r\n"),
 	refuse("method_connect_lower_case", "RFC 9112 §3.2.3", 400, "connect a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n"),
 }
 
