@@ -39,8 +39,9 @@ type ratio struct {
 	PerRound spread  `json:"per_round"` // of the ratios within each round
 }
 
-// writtenInC are the peers of which the best is what Sluice is compared with.
-var writtenInC = []string{"nginx", "haproxy", "haproxy-splice"}
+// writtenInC are the peers of which the best is what Sluice is compared with. HAProxy that is told to splice stands beside
+// them in the table, and is not the measure.
+var writtenInC = []string{"nginx", "haproxy"}
 
 // ratioOf compares sluice with the best of the peers given. It returns false where sluice, or everyone to compare it
 // with, was not measured.
