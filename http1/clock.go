@@ -27,9 +27,9 @@ func (c *Clock) Now() time.Time {
 	return origin.Add(time.Duration(c.now.Load()))
 }
 
-// sinceOrigin is the time since origin, and by how much it may be late.
-func (c *Clock) sinceOrigin() (now, lag time.Duration) {
-	if c == nil {
+// sinceOrigin is the time since origin for a wait of d, and by how much it may be late. A short wait has no room for that.
+func (c *Clock) sinceOrigin(d time.Duration) (now, lag time.Duration) {
+	if c == nil || d < 8*clockLag {
 		return time.Since(origin), 0
 	}
 	return time.Duration(c.now.Load()), clockLag
