@@ -29,7 +29,7 @@ func (l *life) begin(o *Options) {
 	l.most, l.until = int64(o.MaxRequests), time.Time{}
 	l.answered.Store(0)
 	if age := float64(o.Timeouts.Age); age > 0 {
-		l.until = o.Clock.Now().Add(time.Duration(age * (1 - jitter + 2*jitter*o.Random())))
+		l.until = time.Now().Add(time.Duration(age * (1 - jitter + 2*jitter*o.Random())))
 	}
 }
 
