@@ -146,18 +146,20 @@ func (l *lot) over(now time.Time) (over []*conn) {
 
 // end takes all out, and nobody in any more.
 func (l *lot) end() (rest []*conn) {
+	rest, first := l.clear()
+	if first && l.file != nil {
+		l.file.Close() // outside of the lock: it waits for the watch, which may be waiting for that
+	}
+	return rest
+}
+
+func (l *lot) clear() (rest []*conn, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ended {
-		return nil
-	}
-	l.ended = true
 	for _, c := range l.conns {
 		rest = append(rest, c)
 	}
 	clear(l.conns)
-	if l.file != nil {
-		l.file.Close()
-	}
-	return rest
+	first, l.ended = !l.ended, true
+	return rest, first
 }

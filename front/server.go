@@ -313,9 +313,10 @@ func (s *Server) stop() {
 	s.stopOnce.Do(func() {
 		s.draining.Store(true)
 		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, l := range s.listeners {
-			l.Close()
+		listeners := s.listeners
+		s.mu.Unlock()
+		for _, l := range listeners {
+			l.Close() // outside of the lock: it waits for the accept loop, which needs that to admit a connection
 		}
 	})
 }

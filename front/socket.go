@@ -166,18 +166,26 @@ func (s *socket) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
-// Close closes the connection at once.
+// Close closes the connection at once. In the poller that waits for who uses the descriptor, so no lock is held for it.
 func (s *socket) Close() error {
+	if done, err := s.closeBare(); done {
+		return err
+	}
+	return s.joined.Load().file.Close()
+}
+
+// closeBare closes a descriptor that is not in the poller.
+func (s *socket) closeBare() (done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if p := s.joined.Load(); p != nil {
-		return p.file.Close()
-	}
-	if s.closed {
-		return net.ErrClosed
+	switch {
+	case s.joined.Load() != nil:
+		return false, nil
+	case s.closed:
+		return true, net.ErrClosed
 	}
 	s.closed = true
-	return closeSocket(s.fd)
+	return true, closeSocket(s.fd)
 }
 
 // closeSocket goes to the kernel without telling the scheduler: without SO_LINGER a close never waits.
