@@ -40,10 +40,7 @@ func skipBlank(b []byte) []byte {
 }
 
 func skipToken(b []byte) (rest []byte, ok bool) {
-	n := 0
-	for n < len(b) && message.IsToken(b[n:n+1]) {
-		n++
-	}
+	n := message.TokenLength(b)
 	return b[n:], n > 0
 }
 

@@ -178,20 +178,20 @@ func (c *Conn) moreReady(fd uintptr) bool {
 	if errno == unix.EAGAIN {
 		return false
 	}
-	c.took(n, errno)
+	c.in.w += c.came(n, errno)
 	return true
 }
 
-// took takes in what a read brought.
-func (c *Conn) took(n int, errno syscall.Errno) {
+// came is how many bytes a read brought; where it brought none, the end or the error is kept for who waits.
+func (c *Conn) came(n int, errno syscall.Errno) int {
 	switch {
 	case errno != 0:
 		c.readErr = readError(errno)
+		return 0
 	case n == 0:
 		c.readErr = io.EOF
-	default:
-		c.in.w += n
 	}
+	return n
 }
 
 // firstRead waits without a buffer: one is taken only when there is something to read.
@@ -213,7 +213,7 @@ func (c *Conn) readReady(fd uintptr) bool {
 	if errno == unix.EAGAIN {
 		return false
 	}
-	c.took(n, errno)
+	c.in.w += c.came(n, errno)
 	return true
 }
 

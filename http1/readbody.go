@@ -1,8 +1,6 @@
 package http1
 
 import (
-	"io"
-
 	"golang.org/x/sys/unix"
 
 	"sluice/message"
@@ -45,14 +43,9 @@ func (c *Conn) readInto(p []byte) (n int, err error) {
 
 func (c *Conn) intoReady(fd uintptr) bool {
 	n, errno := readSocket(fd, c.into)
-	switch {
-	case errno == unix.EAGAIN:
+	if errno == unix.EAGAIN {
 		return false
-	case errno != 0:
-		c.readErr = readError(errno)
-	case n == 0:
-		c.readErr = io.EOF
 	}
-	c.brought = n
+	c.brought = c.came(n, errno)
 	return true
 }

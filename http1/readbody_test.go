@@ -1,10 +1,14 @@
 package http1
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
+
+	"sluice/message"
 )
 
 // readInto reads a body to its end in pieces of up to n bytes.
@@ -105,5 +109,29 @@ func TestReadBodyOfPart(t *testing.T) {
 		if err != ErrTruncated || c.BodyDone() {
 			t.Errorf("%s: %v, done %v", name, err, c.BodyDone())
 		}
+	}
+}
+
+// A read that fails brought nothing: it must not be taken for minus one byte, which is what the kernel's answer looks like.
+func TestReadBodyOfAResetConnection(t *testing.T) {
+	ours, theirs := dialed(t, "tcp")
+	c := NewConn(ours, &DefaultLimits)
+	defer c.Release()
+	io.WriteString(theirs, post("Content-Length: 10\r\n", "half"))
+	if err := request(c, new(message.Head)); err != nil {
+		t.Fatal(err)
+	}
+	p := make([]byte, 100)
+	got := 0
+	for got < len("half") {
+		n, err := c.ReadBody(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += n
+	}
+	reset(theirs)
+	if n, err := c.ReadBody(p); n != 0 || !errors.Is(err, syscall.ECONNRESET) || c.body.left != 6 {
+		t.Errorf("%d, %v, %d bytes are left", n, err, c.body.left)
 	}
 }
