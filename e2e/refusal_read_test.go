@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -51,20 +50,12 @@ func TestRefusalsAreRead(t *testing.T) {
 	for name, who := range talkers {
 		t.Run(name, func(t *testing.T) {
 			s := newSluice(t, who.limits+"services:\n  web:\n    backends: ["+startCounting(t).address+"]\n    health: off\n")
-			if !s.knows() {
-				t.Skip("this Sluice does not know " + who.limits)
-			}
 			s.start()
 			for _, reads := range []string{"while it sends", "when it has sent all"} {
 				who.all(t, s.listen, reads)
 			}
 		})
 	}
-}
-
-// knows reports whether `sluice check` takes the configuration.
-func (s *sluice) knows() bool {
-	return exec.Command(s.bin, "check", s.configFile()).Run() == nil
 }
 
 func (who talker) all(t *testing.T, address, reads string) {
