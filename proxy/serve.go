@@ -173,7 +173,11 @@ func stale(err error) bool {
 func (p *Proxy) use(ex *Exchange, lease *upstream.Lease, conn *upstream.Conn) error {
 	ex.carry(conn.HTTP())
 	clean, err := p.roundTrip(ex, conn)
-	ex.uncarry()
+	if stale(err) {
+		ex.uncarry()
+	} else {
+		ex.leave() // before the connection is another's: a drain that comes now cuts nothing, and must not say that it did
+	}
 	if clean && !conn.HTTP().Interrupted() { // an end may have been asked for when there was nothing left to end
 		lease.Reuse(conn)
 	} else {
