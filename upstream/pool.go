@@ -18,6 +18,8 @@ type Backend struct {
 	Weight   int
 	Max      int // requests inside at most; 0 is no limit
 	Gate     *drain.Gate
+	Watch    *Watch   // nil: nobody counts how it serves
+	Warming  *Warming // nil: it has its whole weight
 }
 
 // Balance is how a pool chooses among its backends.
@@ -35,6 +37,7 @@ type Pool struct {
 	backends []*Backend
 	turns    []*Backend // one round: each as often as its weight says, well mixed
 	turn     atomic.Uint32
+	warm     atomic.Pointer[warmth] // nil as a rule: all have their whole weight
 }
 
 // Errors of a claim. Each says that nothing was sent anywhere.
@@ -53,6 +56,7 @@ func NewPool(name string, balance Balance, backends []*Backend) *Pool {
 		}
 	}
 	p.turns = mix(p.backends)
+	p.warm.Store(newWarmth(p.backends))
 	return p
 }
 
@@ -164,9 +168,16 @@ func (p *Pool) pick(skip *Tried) *Backend {
 	return p.least(skip)
 }
 
-// inTurn takes one step on a counter that all claims share, and looks on from there by itself: claims that stepped
-// past each other could all miss the one backend that is left.
 func (p *Pool) inTurn(skip *Tried) *Backend {
+	if w := p.warming(); w != nil {
+		return p.warmTurn(w, skip)
+	}
+	return p.nextTurn(skip)
+}
+
+// nextTurn takes one step on a counter that all claims share, and looks on from there by itself: claims that stepped
+// past each other could all miss the one backend that is left.
+func (p *Pool) nextTurn(skip *Tried) *Backend {
 	n := uint32(len(p.turns))
 	from := p.turn.Add(1) - 1
 	for i := range n {
@@ -189,16 +200,16 @@ func (p *Pool) least(skip *Tried) *Backend {
 	if best == nil || best.Endpoint.active.Load() == 0 {
 		return best
 	}
-	n := len(p.backends)
+	n, w := len(p.backends), p.warming()
 	if n > scanLimit && skip.n == 0 {
 		a, b := p.backends[rand.IntN(n)], p.backends[rand.IntN(n)]
-		if lighter(b, a) {
+		if lighter(b, a, w) {
 			return b
 		}
 		return a
 	}
 	for _, b := range p.backends {
-		if lighter(b, best) && (skip.n == 0 || !skip.has(b.Endpoint)) {
+		if lighter(b, best, w) && (skip.n == 0 || !skip.has(b.Endpoint)) {
 			best = b
 		}
 	}
@@ -206,8 +217,8 @@ func (p *Pool) least(skip *Tried) *Backend {
 }
 
 // lighter compares requests per weight without dividing.
-func lighter(a, b *Backend) bool {
-	return (a.Endpoint.active.Load()+1)*int64(b.Weight) < (b.Endpoint.active.Load()+1)*int64(a.Weight)
+func lighter(a, b *Backend, w *warmth) bool {
+	return (a.Endpoint.active.Load()+1)*w.weight(b) < (b.Endpoint.active.Load()+1)*w.weight(a)
 }
 
 // maxTurns bounds the length of a round, and so the memory of a pool and the work of making it. Weights that need a

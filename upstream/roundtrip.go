@@ -98,6 +98,7 @@ func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
 		return c, nil
 	}
 	c, err := e.dial(ctx)
+	l.Backend.Watch.connected(err)
 	if err != nil {
 		timeout, _ := err.(net.Error)
 		return nil, &Error{Phase: Dialling, Fresh: true, Timeout: timeout != nil && timeout.Timeout(), Err: err}
