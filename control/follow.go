@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"slices"
-	"sort"
 	"sync"
 
 	"sluice/drain"
@@ -90,26 +89,11 @@ func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n i
 	defer op.end()
 	total := drain.Report{Classes: map[drain.Class]drain.Count{}}
 	for range n {
-		add(&total, <-reports)
+		total.Add(<-reports)
 	}
 	c.prune()
 	r := op.set(func(r *Receipt) { r.Drain, r.Done = &total, total.Left == 0 })
 	c.over(op, r)
-}
-
-// add sums up drains that ran side by side.
-func add(total *drain.Report, r drain.Report) {
-	total.Count = sum(total.Count, r.Count)
-	for class, n := range r.Classes {
-		total.Classes[class] = sum(total.Classes[class], n)
-	}
-	total.Took = max(total.Took, r.Took)
-	total.CutList = append(total.CutList, r.CutList...)
-	sort.SliceStable(total.CutList, func(i, j int) bool { return total.CutList[i].Began.Before(total.CutList[j].Began) })
-}
-
-func sum(a, b drain.Count) drain.Count {
-	return drain.Count{Found: a.Found + b.Found, Finished: a.Finished + b.Finished, Cut: a.Cut + b.Cut, Left: a.Left + b.Left}
 }
 
 // followRise waits until a backend is up and ready, or another command took it out again.

@@ -1,6 +1,7 @@
 package drain
 
 import (
+	"sync"
 	"sync/atomic"
 )
 
@@ -12,6 +13,9 @@ const closedBit = int64(1) << 62
 type Gate struct {
 	state atomic.Int64
 	empty chan struct{}
+
+	mu      sync.Mutex
+	endings []Ending // of what left after Close
 }
 
 // NewGate returns an open gate with nothing inside.

@@ -18,6 +18,7 @@ func TestReportText(t *testing.T) {
 			Count: Count{Found: 3, Finished: 2, Cut: 1}, Took: 10 * time.Second,
 			Classes: map[Class]Count{Request: {Found: 2, Finished: 2}, WebSocket: {Found: 1, Cut: 1}},
 		}},
+		{"inside 4: 1 finished, 0 cut, 2 retried elsewhere, 1 failed in 1s", Report{Count: Count{Found: 4, Finished: 1, Retried: 2, Failed: 1}, Took: time.Second}},
 		{"inside 5: 1 finished, 3 cut (request 1, stream 2), 1 still inside in 1.235s", Report{
 			Count: Count{Found: 5, Finished: 1, Cut: 3, Left: 1}, Took: 1234567 * time.Microsecond,
 			Classes: map[Class]Count{Stream: {Cut: 2}, Request: {Cut: 1}},
@@ -39,7 +40,7 @@ func TestReportArithmetic(t *testing.T) {
 		w.begin("4", Tunnel, forever).hangs = true
 		w.begin("5", WebSocket, 4*time.Second)
 		rep := Run(t.Context(), w.job())
-		if rep.Found != rep.Finished+rep.Cut+rep.Left {
+		if rep.Found != rep.Finished+rep.Cut+rep.Left || rep.Found != 5 {
 			t.Errorf("%+v does not add up", rep.Count)
 		}
 		for class, c := range rep.Classes {
@@ -47,10 +48,12 @@ func TestReportArithmetic(t *testing.T) {
 				t.Errorf("%s: %+v does not add up", class, c)
 			}
 		}
-		byClass := rep
-		byClass.CountClasses()
-		if byClass.Count != rep.Count {
-			t.Errorf("by class %+v, in all %+v", byClass.Count, rep.Count)
+		var total Count
+		for _, c := range rep.Classes {
+			total = total.plus(c)
+		}
+		if total != rep.Count {
+			t.Errorf("by class %+v, in all %+v", total, rep.Count)
 		}
 		for i := 1; i < len(rep.CutList); i++ {
 			if rep.CutList[i].Began.Before(rep.CutList[i-1].Began) {
@@ -60,16 +63,19 @@ func TestReportArithmetic(t *testing.T) {
 	})
 }
 
-// TestCountClasses: an exit's gates count connections, and the receipt is about what they carried.
-func TestCountClasses(t *testing.T) {
-	rep := Report{
-		Count:   Count{Found: 100, Finished: 100},
-		Classes: map[Class]Count{Request: {Found: 3, Finished: 2, Left: 1}, Stream: {Found: 2, Cut: 2}},
-	}
-	rep.CountClasses()
-	if rep.Count != (Count{Found: 5, Finished: 2, Cut: 2, Left: 1}) {
-		t.Errorf("%+v", rep.Count)
-	}
+// TestCarriers: an exit's gate counts connections, and the receipt is about what they carried.
+func TestCarriers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(t)
+		w.begin("1", Request, time.Second)
+		w.gate.Enter() // a connection that carries nothing
+		time.AfterFunc(2*time.Second, w.gate.Leave)
+		job := w.job()
+		job.Carriers = true
+		if rep := Run(t.Context(), job); rep.Count != (Count{Found: 1, Finished: 1}) {
+			t.Errorf("%+v", rep.Count)
+		}
+	})
 }
 
 func TestReportAsJSON(t *testing.T) {

@@ -41,6 +41,21 @@ type Item struct {
 	Path   string    `json:"path,omitempty"`
 	Client string    `json:"client,omitempty"`
 
+	Service string `json:"service,omitempty"`
+	Route   string `json:"route,omitempty"` // the service's path, which the request's begins with
+	Pool    string `json:"pool,omitempty"`
+	Backend string `json:"backend,omitempty"`
+	Retries int    `json:"retries,omitempty"` // how often it was sent before
+
+	Age      int64     `json:"age_ms"`
+	BytesIn  int64     `json:"bytes_in"`         // towards the backend, so far
+	BytesOut int64     `json:"bytes_out"`        // towards the client, so far
+	Recent   int64     `json:"bytes_10s"`        // either way, in the last ten seconds
+	Quiet    int64     `json:"quiet_ms"`         // since bytes moved last, or since it began
+	Idle     bool      `json:"idle"`             // quiet for ten seconds or longer
+	EndsBy   time.Time `json:"ends_by,omitzero"` // where its backend is drained: it is over by then
+	Gate     *Gate     `json:"-"`                // the one it is inside of
+
 	// Cut ends this piece of work, and only this one: it does nothing when the work has ended meanwhile.
 	// It returns at once; the work leaves its gate when it has been taken apart. It reports whether it was still there.
 	Cut func() bool `json:"-"`
@@ -52,6 +67,9 @@ type Job struct {
 	Inside func() []Item // lists the work inside Gates; nil when it cannot be listed, and then nothing is cut
 	Nudge  func()        // after the gates are closed: close what idles, tell peers; may be nil
 	Policy Policy
+	// Carriers says that the gates count what carries the work and not the work: the report's totals are then those of what
+	// was listed.
+	Carriers bool
 }
 
 const (
@@ -108,7 +126,9 @@ func (r *run) look() []Item {
 	}
 	items := r.job.Inside()
 	for _, it := range items {
-		r.seen[it.key()] = it.Class
+		if class, met := r.seen[it.key()]; !met || class != Upload || it.Class != Request {
+			r.seen[it.key()] = it.Class // an upload stays one to the receipt when its body has come
+		}
 	}
 	return items
 }

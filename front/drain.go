@@ -30,10 +30,9 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 	report := drain.Run(ctx, drain.Job{
 		Gates:  []*drain.Gate{s.gate},
 		Inside: func() []drain.Item { return s.opts.Proxy.Ledger.Inside() },
-		Policy: policy,
+		Policy: policy, Carriers: true,
 	})
 	s.Close()
-	report.CountClasses()
 	return report
 }
 

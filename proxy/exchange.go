@@ -81,6 +81,9 @@ type Exchange struct {
 	inflow   inflow
 	intake   intake
 	pump     pump
+	in, out  flow
+	again    bool // the attempt failed, and the request is sent once more
+	whole    bool // the response came to its own end
 
 	unclear   bool // servers read the request's path in different ways
 	recipient bool // the request may go no further than here (RFC 9110 §7.6.2)
@@ -113,6 +116,9 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.last = nil
 	ex.tried.Reset()
 	ex.inflow, ex.intake = inflow{}, intake{}
+	ex.again, ex.whole = false, false
+	ex.in.reset()
+	ex.out.reset()
 	ex.pump.reset()
 	ex.id.next()
 	ex.class.Store(uint32(drain.Request))

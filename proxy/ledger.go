@@ -1,75 +1,134 @@
 package proxy
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
 
 	"sluice/drain"
+	"sluice/http1"
 )
 
 // Ledger knows each exchange there is, and so what is inside of a backend. A request costs it nothing: exchanges are
 // added and removed with their connections, and looked through when someone asks.
 type Ledger struct {
+	Clock  *http1.Clock // by which exchanges count bytes; nil: they ask for the time. Set before Serve
+	shards [ledgerShards]ledgerShard
+}
+
+// ledgerShards keeps a look at many exchanges from holding up the connections that come meanwhile. The number is arbitrary.
+const ledgerShards = 64
+
+type ledgerShard struct {
 	mu  sync.Mutex
 	all map[*Exchange]struct{}
 }
 
+func (l *Ledger) shardOf(ex *Exchange) *ledgerShard { return &l.shards[ex.id.base[0]%ledgerShards] }
+
 // Add makes an exchange known, once for its whole life.
 func (l *Ledger) Add(ex *Exchange) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all == nil {
-		l.all = map[*Exchange]struct{}{}
+	s := l.shardOf(ex)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all == nil {
+		s.all = map[*Exchange]struct{}{}
 	}
-	l.all[ex] = struct{}{}
+	s.all[ex] = struct{}{}
 }
 
 // Remove forgets an exchange.
 func (l *Ledger) Remove(ex *Exchange) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.all, ex)
+	s := l.shardOf(ex)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.all, ex)
+}
+
+// each calls f for each exchange there is. f must not wait.
+func (l *Ledger) each(f func(*Exchange)) {
+	for i := range l.shards {
+		l.shards[i].each(f)
+	}
+}
+
+func (s *ledgerShard) each(f func(*Exchange)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ex := range s.all {
+		f(ex)
+	}
 }
 
 // Inside lists what is inside of the gates; with none given, what is inside of any.
 func (l *Ledger) Inside(gates ...*drain.Gate) []drain.Item {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var items []drain.Item
-	now := time.Now()
-	for ex := range l.all {
-		if it, ok := ex.item(gates, now); ok {
+	now, wanted := l.Clock.Now(), newGates(gates)
+	l.each(func(ex *Exchange) {
+		if it, ok := ex.item(wanted, now); ok {
 			items = append(items, it)
 		}
-	}
-	slices.SortFunc(items, func(a, b drain.Item) int { return a.Began.Compare(b.Began) })
+	})
+	slices.SortFunc(items, older)
 	return items
 }
+
+func older(a, b drain.Item) int { return cmp.Or(a.Began.Compare(b.Began), cmp.Compare(a.ID, b.ID)) }
 
 // longDownload is how old a response of unknown length is when it is no longer an ordinary request but a stream.
 const longDownload = 5 * time.Second
 
 // item is the exchange as a person reads it. Its texts are copied under the lock: the head lives in a buffer.
-func (ex *Exchange) item(gates []*drain.Gate, now time.Time) (drain.Item, bool) {
+func (ex *Exchange) item(wanted gates, now time.Time) (drain.Item, bool) {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
-	if ex.gate == nil || len(gates) > 0 && !slices.Contains(gates, ex.gate) {
+	if ex.gate == nil || !wanted.has(ex.gate) {
 		return drain.Item{}, false
 	}
-	class, entry := drain.Class(ex.class.Load()), ex.entries
-	if class == unknownLength {
-		class = drain.Request
-		if now.Sub(ex.headAt) > longDownload {
-			class = drain.Stream
-		}
+	it, entry := ex.described(now), ex.entries
+	it.Gate = ex.gate
+	it.Cut = func() bool { return ex.end(entry) }
+	return it, true
+}
+
+// described is called with the lock, or by the goroutine that serves the exchange.
+func (ex *Exchange) described(now time.Time) drain.Item {
+	it := drain.Item{
+		ID: ex.ID(), Key: ex.id.key(), Class: ex.drainClass(now), Began: ex.Began, Retries: ex.Retries,
+		Method: shown(ex.Request.Method, longestMethod), Host: shown(ex.Request.Authority, longestHost),
+		Path: shown(ex.Request.Path(), longestPath), Client: ex.Peer.Address,
 	}
-	return drain.Item{
-		ID: ex.ID(), Key: ex.id.key(), Class: class, Began: ex.Began,
-		Method: string(ex.Request.Method), Host: string(ex.Request.Authority), Path: string(ex.Request.Path()),
-		Client: ex.Peer.Address,
-		Cut:    func() bool { return ex.end(entry) },
-	}, true
+	if ex.Service != nil {
+		it.Service, it.Route = ex.Service.Name, ex.Service.Path
+	}
+	if ex.Backend != nil {
+		it.Pool, it.Backend = ex.Backend.Pool, ex.Backend.Name
+	}
+	ex.measure(&it, now)
+	return it
+}
+
+// measure tells how old it is and what moves.
+func (ex *Exchange) measure(it *drain.Item, now time.Time) {
+	quiet := now.Sub(ex.in.movedAt(ex.Began))
+	quiet = max(0, min(quiet, now.Sub(ex.out.movedAt(ex.Began))))
+	it.Age = max(0, now.Sub(ex.Began)).Milliseconds()
+	it.BytesIn, it.BytesOut = ex.in.total.Load(), ex.out.total.Load()
+	it.Recent = ex.in.recent(now) + ex.out.recent(now)
+	it.Quiet, it.Idle = quiet.Milliseconds(), quiet >= recentSeconds*time.Second
+}
+
+// drainClass is the class at a moment: what has no length turns out to be a stream by lasting.
+func (ex *Exchange) drainClass(now time.Time) drain.Class {
+	class := drain.Class(ex.class.Load())
+	switch {
+	case class != unknownLength:
+		return class
+	case now.Sub(ex.headAt) > longDownload:
+		return drain.Stream
+	}
+	return drain.Request
 }
 
 // unknownLength marks a response whose length is not known and that may turn out to be a stream.

@@ -89,6 +89,7 @@ func (u *pump) carry(p *Proxy, ex *Exchange, conn *upstream.Conn) error {
 // next reads on. Before a wait it sends what it has.
 func (u *pump) next(p *Proxy, ex *Exchange, to *http1.Conn) ([]byte, error) {
 	if !ex.Client.BodyBuffered() {
+		p.countIn(ex)
 		if err := to.Flush(); err != nil {
 			return nil, err
 		}

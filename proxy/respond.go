@@ -85,6 +85,7 @@ func (p *Proxy) passBody(ex *Exchange, conn *upstream.Conn, wait time.Duration, 
 	from := conn.HTTP()
 	for !from.BodyDone() {
 		if !from.BodyBuffered() {
+			p.countOut(ex)
 			if err := ex.Client.Flush(); err != nil {
 				return errGone
 			}
@@ -136,6 +137,7 @@ func (p *Proxy) passInKernel(ex *Exchange, conn *upstream.Conn, wait time.Durati
 			return errGone
 		}
 		ex.BytesOut += int64(n)
+		p.countOut(ex)
 	}
 	return nil
 }

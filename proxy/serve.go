@@ -100,7 +100,7 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 		if failure == nil {
 			return nil
 		}
-		if ex.Retries+1 >= maxAttempts || !ex.retryable(failure) {
+		if !ex.again {
 			return ex.failure(failure)
 		}
 		ex.Retries++
@@ -157,7 +157,8 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 			err = p.use(ex, lease, conn)
 		}
 		if err == nil || !stale(err) {
-			return ex.missed(lease, err)
+			ex.leave()
+			return p.ended(ex, lease, err)
 		}
 	}
 }
@@ -177,6 +178,7 @@ func (p *Proxy) use(ex *Exchange, lease *upstream.Lease, conn *upstream.Conn) er
 		ex.uncarry()
 	} else {
 		ex.leave() // before the connection is another's: a drain that comes now cuts nothing, and must not say that it did
+		ex.whole = err == nil && !ex.Tunneled && conn.HTTP().BodyDone()
 	}
 	if clean && !conn.HTTP().Interrupted() { // an end may have been asked for when there was nothing left to end
 		lease.Reuse(conn)
@@ -240,6 +242,7 @@ func (ex *Exchange) reusable(conn *upstream.Conn) bool {
 func (p *Proxy) send(ex *Exchange, conn *upstream.Conn) error {
 	if body, whole := ex.bodyHere(); whole {
 		ex.BytesIn = int64(len(body))
+		p.countIn(ex)
 		return conn.Send(&ex.Request, body, p.timeouts.Write)
 	}
 	ex.setClass(drain.Upload)

@@ -19,7 +19,8 @@ type tunnel struct {
 	client, backend *http1.Conn
 	idle, write     time.Duration
 	websocket       bool
-	in, out         atomic.Int64          // bytes towards the backend, and towards the client
+	in, out         *flow // bytes towards the backend, and towards the client
+	clock           *http1.Clock
 	moved           atomic.Int64          // when bytes came last, from either side; Unix nanoseconds
 	torn            atomic.Bool           // it did not come to its end by itself
 	broke           atomic.Pointer[Error] // who tore it
@@ -31,6 +32,7 @@ const closeEcho = 500 * time.Millisecond
 // tunnel hands the 101 on and then carries bytes.
 func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 	t := &tunnel{client: ex.Client.Tunnel(), backend: conn.HTTP(), idle: p.timeouts.Tunnel, write: p.timeouts.Write}
+	t.in, t.out, t.clock = &ex.in, &ex.out, p.Ledger.Clock
 	h := &ex.response
 	t.websocket = message.EqualFold(ex.Request.Upgrade, "websocket")
 	h.Add(message.Connection, nameConnection, valueUpgrade)
@@ -46,7 +48,7 @@ func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 		return errGone
 	}
 	t.run(ex)
-	ex.BytesIn, ex.BytesOut = t.in.Load(), t.out.Load()
+	ex.BytesIn, ex.BytesOut = t.in.total.Load(), t.out.total.Load()
 	return t.outcome(ex)
 }
 
@@ -86,7 +88,7 @@ func (t *tunnel) run(ex *Exchange) {
 	var toBackend, toClient frames
 	done := make(chan struct{})
 	go t.upward(&toBackend, done)
-	t.carry(t.client, t.backend, &toClient, &t.out)
+	t.carry(t.client, t.backend, &toClient, t.out)
 	<-done
 	switch {
 	case !t.websocket:
@@ -101,12 +103,12 @@ func (t *tunnel) run(ex *Exchange) {
 // upward carries what the client sends.
 func (t *tunnel) upward(follow *frames, done chan<- struct{}) {
 	defer close(done)
-	t.carry(t.backend, t.client, follow, &t.in)
+	t.carry(t.backend, t.client, follow, t.in)
 }
 
 // carry moves bytes one way until their source ends; the end is passed on as a half-close, and the other way goes on.
 // A failure ends both ways: what is left could only arrive incomplete.
-func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *atomic.Int64) {
+func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *flow) {
 	for {
 		from.ParkInput()
 		from.ArmRead(t.idle)
@@ -163,7 +165,7 @@ func (t *tunnel) outcome(ex *Exchange) error {
 
 // finish carries the rest of a WebSocket message that was under way when the tunnel was interrupted, so that a Close can
 // stand behind it. A peer that takes longer than a moment for it is left with half a message.
-func (t *tunnel) finish(to, from *http1.Conn, follow *frames, count *atomic.Int64) {
+func (t *tunnel) finish(to, from *http1.Conn, follow *frames, count *flow) {
 	if !t.websocket || follow.lost || follow.between() || !from.Interrupted() {
 		return
 	}
@@ -180,12 +182,12 @@ func (t *tunnel) finish(to, from *http1.Conn, follow *frames, count *atomic.Int6
 	}
 }
 
-func (t *tunnel) pass(to *http1.Conn, p []byte, follow *frames, count *atomic.Int64) error {
+func (t *tunnel) pass(to *http1.Conn, p []byte, follow *frames, count *flow) error {
 	t.moved.Store(time.Now().UnixNano())
 	if t.websocket {
 		follow.follow(p)
 	}
-	count.Add(int64(len(p)))
+	count.add(t.clock.Now(), int64(len(p)))
 	t.armWrite(to)
 	err := errors.Join(to.WriteBody(p), to.Flush())
 	follow.lost = err != nil

@@ -219,11 +219,11 @@ func TestNothingFollowsAFailedWrite(t *testing.T) {
 	dead := http1.NewConn(nc, &http1.DefaultLimits)
 	tn := &tunnel{client: dead, backend: dead, websocket: true}
 	var follow frames
-	if err := tn.pass(dead, frame(true, 1, false, []byte("whole")), &follow, &tn.out); err == nil {
+	if err := tn.pass(dead, frame(true, 1, false, []byte("whole")), &follow, &flow{}); err == nil {
 		t.Fatal("written to a closed connection")
 	}
 	if follow.between() {
 		t.Error("a Close may not stand here")
 	}
-	tn.finish(dead, dead, &follow, &tn.out) // and ends at once
+	tn.finish(dead, dead, &follow, &flow{}) // and ends at once
 }

@@ -151,6 +151,7 @@ func (p *process) startControl() error {
 	}
 	p.proxy = proxy.New(proxy.Timeouts{Response: t.Response, Body: t.Body, Write: t.Write, Tunnel: t.Tunnel}, observer)
 	p.proxy.Interim, p.proxy.Intake = p.config.Limits.InterimResponses, int64(p.config.Limits.IntakeBytes)
+	p.proxy.Ledger.Clock = &p.clock
 	p.proxy.Pace = proxy.Pace{Rate: p.config.Limits.BodyRate, Grace: t.BodyGrace}
 	p.control = control.New(control.Options{
 		Config: p.config, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,

@@ -1,0 +1,42 @@
+package proxy
+
+import (
+	"time"
+
+	"sluice/drain"
+	"sluice/upstream"
+)
+
+// ended decides whether an attempt that failed is made again, and tells a backend's drain how this one ended. It is
+// called while the lease is held, so that a drain cannot be over before it knows.
+func (p *Proxy) ended(ex *Exchange, lease *upstream.Lease, err error) error {
+	err = ex.missed(lease, err)
+	ex.again = err != nil && ex.Retries+1 < maxAttempts && ex.retryable(err)
+	if gate := lease.Backend.Gate; gate.Closed() {
+		gate.Ended(p.ending(ex, err))
+	}
+	return err
+}
+
+// ending is for the receipt. What was to be cut and came to its own end first has finished.
+func (p *Proxy) ending(ex *Exchange, err error) drain.Ending {
+	now := time.Now()
+	e := drain.Ending{Key: ex.id.key(), Class: ex.drainClass(now)}
+	switch {
+	case ex.cut.Load() && !ex.whole:
+		it := ex.described(now)
+		e.Outcome, e.Item = drain.WasCut, &it
+	case err == nil || ex.gone.Load():
+	case ex.again && p.elsewhere(ex):
+		e.Outcome = drain.Retried
+	case ex.last != nil && ex.last.Fault == ByBackend:
+		e.Outcome = drain.Failed
+	}
+	return e
+}
+
+// elsewhere reports whether the live pool has a backend that has not failed the request yet.
+func (p *Proxy) elsewhere(ex *Exchange) bool {
+	svc := p.live.Load().Route(ex.Request.Authority, ex.Request.Path())
+	return svc != nil && svc.Live.Others(&ex.tried)
+}
