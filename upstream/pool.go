@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"errors"
-	"math/rand/v2"
 	"sync/atomic"
 
 	"sluice/drain"
@@ -20,6 +19,12 @@ type Backend struct {
 	Gate     *drain.Gate
 	Watch    *Watch   // nil: nobody counts how it serves
 	Warming  *Warming // nil: it has its whole weight
+
+	ID         uint64 // what a pin names it by; 0: nothing is pinned to it
+	PinnedOnly bool   // it is in drain and kept for those who are pinned to it
+	Pins       *Pins  // who is; nil: nobody counts
+
+	Load *atomic.Int64 // requests inside of all backends of the pool; nil: it does not go by Hash
 }
 
 // Balance is how a pool chooses among its backends.
@@ -28,6 +33,7 @@ type Balance uint8
 const (
 	LeastRequests Balance = iota // the one with the fewest requests now, by weight
 	RoundRobin                   // each in turn, by weight
+	Hash                         // the one that the key of the request falls to, by weight
 )
 
 // Pool is an immutable choice of the backends that may take new requests.
@@ -38,6 +44,8 @@ type Pool struct {
 	turns    []*Backend // one round: each as often as its weight says, well mixed
 	turn     atomic.Uint32
 	warm     atomic.Pointer[warmth] // nil as a rule: all have their whole weight
+	pinned   map[uint64]*Backend // by ID; those that are only for the pinned are here and nowhere else
+	table    *table              // of Hash
 }
 
 // Errors of a claim. Each says that nothing was sent anywhere.
@@ -49,15 +57,36 @@ var (
 
 // NewPool returns a pool of the backends with a weight above zero.
 func NewPool(name string, balance Balance, backends []*Backend) *Pool {
+	return NewPoolAfter(nil, name, balance, backends)
+}
+
+// NewPoolAfter is NewPool for a pool that takes the place of old, which may be nil: what was worked out for old and still
+// holds is not worked out again.
+func NewPoolAfter(old *Pool, name string, balance Balance, backends []*Backend) *Pool {
 	p := &Pool{Name: name, Balance: balance}
 	for _, b := range backends {
 		if b.Weight > 0 {
-			p.backends = append(p.backends, b)
+			p.admit(b)
 		}
+	}
+	if balance == Hash {
+		p.table = tableAfter(old, p.Name, p.backends)
 	}
 	p.turns = mix(p.backends)
 	p.warm.Store(newWarmth(p.backends))
 	return p
+}
+
+func (p *Pool) admit(b *Backend) {
+	if !b.PinnedOnly {
+		p.backends = append(p.backends, b)
+	}
+	if b.ID != 0 {
+		if p.pinned == nil {
+			p.pinned = map[uint64]*Backend{}
+		}
+		p.pinned[b.ID] = b
+	}
 }
 
 // Backends returns the backends that may be chosen. The caller must not change the slice.
@@ -80,6 +109,9 @@ func (l *Lease) Release() {
 	gate := l.gate
 	l.gate = nil
 	l.Backend.Endpoint.active.Add(-1)
+	if load := l.Backend.Load; load != nil {
+		load.Add(-1)
+	}
 	gate.Leave()
 }
 
@@ -110,14 +142,33 @@ func (t *Tried) has(e *Endpoint) bool {
 	return false
 }
 
-// Claim chooses a backend and enters its gate: to have picked is to be inside. It returns ErrNoBackend when there is
-// none but those tried, ErrFull when all are at their cap, and ErrClosed when a gate was closed meanwhile: then there is
-// a newer snapshot to claim from.
-func (p *Pool) Claim(tried *Tried) (Lease, error) {
+// Ask is what a request asks of a pool besides a backend that was not tried. The zero value asks for nothing.
+type Ask struct {
+	Pin uint64 // the ID of the backend that the client is pinned to
+	Key uint64 // what Hash goes by
+}
+
+// Claim is ClaimFor without a wish.
+func (p *Pool) Claim(tried *Tried) (Lease, error) { return p.claim(tried, 0) }
+
+// ClaimFor chooses a backend and enters its gate: to have picked is to be inside. It takes the backend that the request is
+// pinned to, where that one can take it, else another by the balance. It returns ErrNoBackend when there is none but
+// those tried, ErrFull when all are at their cap, and ErrClosed when a gate was closed meanwhile: then there is a newer
+// snapshot to claim from.
+func (p *Pool) ClaimFor(tried *Tried, ask Ask) (Lease, error) {
+	if ask.Pin != 0 {
+		if lease, err := p.claimPinned(tried, ask.Pin); err == nil || err == ErrClosed {
+			return lease, err
+		}
+	}
+	return p.claim(tried, ask.Key)
+}
+
+func (p *Pool) claim(tried *Tried, key uint64) (Lease, error) {
 	refused := ErrNoBackend
 	skip := *tried
 	for range len(p.backends) {
-		b := p.pick(&skip)
+		b := p.pick(&skip, key)
 		if b == nil {
 			break
 		}
@@ -158,114 +209,8 @@ func (b *Backend) enter() (Lease, error) {
 		b.Endpoint.active.Add(-1)
 		return Lease{}, ErrClosed
 	}
+	if b.Load != nil {
+		b.Load.Add(1)
+	}
 	return Lease{Backend: b, gate: b.Gate}, nil
-}
-
-func (p *Pool) pick(skip *Tried) *Backend {
-	if p.Balance == RoundRobin {
-		return p.inTurn(skip)
-	}
-	return p.least(skip)
-}
-
-func (p *Pool) inTurn(skip *Tried) *Backend {
-	if w := p.warming(); w != nil {
-		return p.warmTurn(w, skip)
-	}
-	return p.nextTurn(skip)
-}
-
-// nextTurn takes one step on a counter that all claims share, and looks on from there by itself: claims that stepped
-// past each other could all miss the one backend that is left.
-func (p *Pool) nextTurn(skip *Tried) *Backend {
-	n := uint32(len(p.turns))
-	from := p.turn.Add(1) - 1
-	for i := range n {
-		b := p.turns[(from+i)%n]
-		if skip.n == 0 || !skip.has(b.Endpoint) {
-			return b
-		}
-	}
-	return nil
-}
-
-// scanLimit is up to how many backends are all looked at. Beyond it the better of two random ones is taken, which
-// balances nearly as well at a cost that does not grow.
-const scanLimit = 16
-
-// least begins with the backend whose turn it is. One that has nothing to do is taken at once: while there is little to
-// do, requests then go round by weight, and not all to the heaviest.
-func (p *Pool) least(skip *Tried) *Backend {
-	best := p.inTurn(skip)
-	if best == nil || best.Endpoint.active.Load() == 0 {
-		return best
-	}
-	n, w := len(p.backends), p.warming()
-	if n > scanLimit && skip.n == 0 {
-		a, b := p.backends[rand.IntN(n)], p.backends[rand.IntN(n)]
-		if lighter(b, a, w) {
-			return b
-		}
-		return a
-	}
-	for _, b := range p.backends {
-		if lighter(b, best, w) && (skip.n == 0 || !skip.has(b.Endpoint)) {
-			best = b
-		}
-	}
-	return best
-}
-
-// lighter compares requests per weight without dividing.
-func lighter(a, b *Backend, w *warmth) bool {
-	return (a.Endpoint.active.Load()+1)*w.weight(b) < (b.Endpoint.active.Load()+1)*w.weight(a)
-}
-
-// maxTurns bounds the length of a round, and so the memory of a pool and the work of making it. Weights that need a
-// longer one to be exact are rounded.
-const maxTurns = 4096
-
-// shares are the weights in their smallest numbers, and their sum.
-func shares(backends []*Backend) (list []int, total int) {
-	unit, sum := 0, 0
-	for _, b := range backends {
-		sum += b.Weight
-		unit = gcd(unit, b.Weight)
-	}
-	for _, b := range backends {
-		share := b.Weight / unit
-		if sum/unit > maxTurns {
-			share = max(1, int(float64(b.Weight)/float64(sum)*maxTurns))
-		}
-		list = append(list, share)
-		total += share
-	}
-	return list, total
-}
-
-// mix lays out one round so that heavy backends do not get their turns in a row: at each step the one furthest behind
-// its share is next (smooth weighted round robin).
-func mix(backends []*Backend) []*Backend {
-	weights, total := shares(backends)
-	credit := make([]int, len(backends))
-	turns := make([]*Backend, 0, total)
-	for len(turns) < total {
-		best := 0
-		for i, w := range weights {
-			credit[i] += w
-			if credit[i] > credit[best] {
-				best = i
-			}
-		}
-		credit[best] -= total
-		turns = append(turns, backends[best])
-	}
-	return turns
-}
-
-func gcd(a, b int) int {
-	for b != 0 {
-		a, b = b, a%b
-	}
-	return a
 }
