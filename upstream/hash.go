@@ -1,6 +1,9 @@
 package upstream
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // slotBits says how many slots keys fall into. With 16,384 of them ten backends get shares that differ by some 2.5 %, a
 // hundred by 8 %; what is left of it, and keys that are asked for more than others, the bound on the load takes care of.
@@ -39,12 +42,16 @@ func tableAfter(old *Pool, name string, backends []*Backend) *table {
 // newTable works only out what is another than before, which may be nil: a check that flaps among a thousand backends
 // must not cost sixteen million hashes.
 func newTable(before *table, backends []*Backend) *table {
-	t := &table{owner: make([]int32, slots)}
+	t := &table{}
 	for _, b := range backends {
 		t.shares = append(t.shares, share{b.Name, b.Weight, KeyOf([]byte(b.Name))})
 		t.total += int64(b.Weight)
 	}
+	if before != nil && slices.Equal(t.shares, before.shares) {
+		return before
+	}
 	stays, fresh := t.since(before)
+	t.owner = make([]int32, slots)
 	all := make([]int32, len(t.shares))
 	for i := range all {
 		all[i] = int32(i)
@@ -111,15 +118,16 @@ func (s *share) distance(slot int) float64 {
 // one backend cannot take is spread over all.
 const probes = 8
 
-// hashed takes the backend of the key's slot, or of the next slot that the key leads to, that is not past its bound; in
-// the end the one with the fewest requests, which never is.
+// hashed takes the backend of the key's slot, or of the next slot that the key leads to, that is not past its bound and
+// has come to its weight; in the end the one with the fewest requests, which never is.
 func (p *Pool) hashed(skip *Tried, key uint64) *Backend {
 	if p.table == nil {
 		return nil
 	}
+	w := p.warming()
 	for i := range uint64(probes) {
 		b := p.backends[p.table.owner[scramble(key+i)>>(64-slotBits)]]
-		if !skip.has(b.Endpoint) && p.bears(b) {
+		if !skip.has(b.Endpoint) && p.bears(b) && (w == nil || w.accepts(b)) {
 			return b
 		}
 	}

@@ -44,8 +44,8 @@ type Pool struct {
 	turns    []*Backend // one round: each as often as its weight says, well mixed
 	turn     atomic.Uint32
 	warm     atomic.Pointer[warmth] // nil as a rule: all have their whole weight
-	pinned   map[uint64]*Backend // by ID; those that are only for the pinned are here and nowhere else
-	table    *table              // of Hash
+	pinned   map[uint64]*Backend    // by ID; those that are only for the pinned are here and nowhere else
+	table    *table                 // of Hash
 }
 
 // Errors of a claim. Each says that nothing was sent anywhere.
