@@ -192,9 +192,11 @@ func (p *Proxy) use(ex *Exchange, lease *upstream.Lease, conn *upstream.Conn) er
 // nothing against its backend, but its siblings are as old as it is.
 func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 	if err == nil {
+		lease.Backend.Watch.Answered(ex.Status, ex.Began)
 		return nil
 	}
 	ex.last = ex.failure(err)
+	ex.blame(lease.Backend.Watch, err)
 	if ex.last.Fault == ByBackend {
 		lease.Backend.Endpoint.Stats.Failures.Add(1)
 	}
@@ -218,6 +220,7 @@ func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err er
 	err = p.receive(ex, conn)
 	ex.Waited = ex.answeredAfter(began)
 	if err == nil {
+		ex.timeAnswer()
 		err = p.respond(ex, conn)
 	}
 	sent := ex.pump.stop(ex, conn)
