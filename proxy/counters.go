@@ -15,6 +15,7 @@ type Counters struct {
 	BytesOut atomic.Int64                      // of response bodies
 	Took     [len(TookBounds) + 1]atomic.Int64 // requests by duration; the last is for all above
 	TookSum  atomic.Int64                      // nanoseconds
+	Pins     PinCounters                       // of a service that is sticky
 }
 
 // TookBounds are the upper bounds of Counters.Took.

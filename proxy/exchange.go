@@ -75,6 +75,7 @@ type Exchange struct {
 	id       requestID
 	scratch  []byte // holds what is added to a head
 	tried    upstream.Tried
+	hold     hold
 	last     *Error // why the attempt before failed
 	begun    bool   // a final response head was given to the client
 	broken   bool   // the response had begun, and was left incomplete
@@ -115,6 +116,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last = nil
 	ex.tried.Reset()
+	ex.hold = hold{}
 	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.again, ex.whole = false, false
 	ex.in.reset()

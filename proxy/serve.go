@@ -118,7 +118,7 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 		if refusal != nil {
 			return upstream.Lease{}, refusal
 		}
-		lease, err := ex.Service.Live.Claim(&ex.tried)
+		lease, err := ex.Service.Live.ClaimFor(&ex.tried, ex.wish())
 		switch {
 		case err == nil:
 			ex.Backend = lease.Backend

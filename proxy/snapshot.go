@@ -30,6 +30,9 @@ type Service struct {
 	Drain drain.Policy  // how long what is cut by Sluice's own exit may take
 	Retry time.Duration // what Retry-After says when no backend is ready
 	Most  int64         // bytes of a request body; 0 is no limit
+
+	Sticky *Sticky // nil: a client goes where the balance takes it
+	HashBy HashBy  // what upstream.Hash goes by
 	*Counters
 	plain string // Path without escapes
 }
