@@ -30,6 +30,7 @@ var listenConfig = net.ListenConfig{KeepAlive: -1, Control: func(network, _ stri
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, keepAlive)
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAlive)
+		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(deferFor/time.Second))
 	})
 }}
 
@@ -60,6 +61,9 @@ func (s *Server) newAcceptor(l net.Listener) (*acceptor, error) {
 	}
 	return &acceptor{Listener: l, file: file, raw: raw, server: s}, nil
 }
+
+// SyscallConn is the listener's descriptor.
+func (a *acceptor) SyscallConn() (syscall.RawConn, error) { return a.raw, nil }
 
 // SetDeadline ends a wait for connections at a moment.
 func (a *acceptor) SetDeadline(t time.Time) error { return a.file.SetReadDeadline(t) }

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"net"
 	"os"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +20,7 @@ const idleTick = 50 * time.Millisecond
 // nothing is open. A cancelled ctx ends it at once.
 func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Policy) drain.Report {
 	s.draining.Store(true)
+	s.awaitDeferred()
 	s.acceptRest()
 	s.stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -54,12 +54,8 @@ func (s *Server) acceptRest() {
 // admitQueued takes the connections that wait in a listener, without waiting for more: its close, which follows at once,
 // would reset them, and they may carry requests already.
 func (s *Server) admitQueued(l net.Listener, conf *tls.Config) {
-	sc, ok := l.(syscall.Conn)
-	if !ok {
-		return
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
+	raw := rawOf(l)
+	if raw == nil {
 		return
 	}
 	raw.Control(func(fd uintptr) {

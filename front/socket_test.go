@@ -23,6 +23,7 @@ func acceptedSocket(t *testing.T) (*socket, *net.TCPConn) {
 		t.Fatal(err)
 	}
 	defer l.Close()
+	deferAccept(rawOf(l), 0) // a connection is wanted before it has brought anything
 	theirs, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)
