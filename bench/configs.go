@@ -132,6 +132,9 @@ services:
 
 const caddyProxy = `{
 	admin off
+	servers {
+		metrics
+	}
 	auto_https off
 	storage file_system {{.Dir}}/storage
 }
@@ -171,6 +174,9 @@ accessLog:
   format: json
   bufferingSize: 1000
 {{- end}}
+metrics:
+  prometheus:
+    manualRouting: true
 providers:
   file:
     filename: {{.Dir}}/routes.yaml
@@ -201,7 +207,9 @@ const kamalProxy = `run
 --http-port
 {{.Port .Listen}}
 --https-port
-{{.Port .Spare}}
+{{.Port (index .Spares 0)}}
+--metrics-port
+{{.Port (index .Spares 1)}}
 `
 
 const kamalDeploy = `deploy

@@ -70,7 +70,7 @@ func (s server) place(dir string, w work, backends []string) (site, error) {
 	if err := os.Chmod(own, 0o755); err != nil {
 		return site{}, err
 	}
-	free, err := freeAddresses(2)
+	free, err := freeAddresses(3)
 	if err != nil {
 		return site{}, err
 	}
@@ -79,7 +79,7 @@ func (s server) place(dir string, w work, backends []string) (site, error) {
 		listens = addresses(free[0], w.backends)
 	}
 	at := siteFor(w, s, own, listens, backends)
-	at.Spare = free[1]
+	at.Spares = free[1:]
 	return at, nil
 }
 

@@ -13,13 +13,13 @@ type site struct {
 	Listens     []string // host:port this server listens on; all but a backend of many addresses have one
 	Backends    []string // host:port it forwards to
 	Services    []service
-	Dir         string // a folder of its own
-	Spare       string // a free host:port, for who cannot do without another one
-	Threads     int    // workers or threads
-	Connections int    // how many the load opens
-	AccessLog   string // a file, or "" for none
-	Large       bool   // responses are far larger than one buffer
-	Splice      bool   // bodies may be moved within the kernel
+	Dir         string   // a folder of its own
+	Spares      []string // free host:ports, for who cannot do without further ones
+	Threads     int      // workers or threads
+	Connections int      // how many the load opens
+	AccessLog   string   // a file, or "" for none
+	Large       bool     // responses are far larger than one buffer
+	Splice      bool     // bodies may be moved within the kernel
 }
 
 // service is a name and its hosts; none: any host.
