@@ -11,13 +11,14 @@ const (
 	Stream                 // an event stream, or a download of unknown length: up to Policy.Stream
 	WebSocket              // an upgraded WebSocket: up to Policy.WebSocket, then Close 1001
 	Tunnel                 // any other upgrade: up to Policy.WebSocket
+	Held                   // waits for a backend, and so is inside of none: answered with 503, at Policy.Timeout of Sluice's own exit
 	numClasses
 )
 
-var classNames = [numClasses]string{"request", "upload", "stream", "websocket", "tunnel"}
+var classNames = [numClasses]string{"request", "upload", "stream", "websocket", "tunnel", "held"}
 
 // Classes lists all classes in table order.
-func Classes() []Class { return []Class{Request, Upload, Stream, WebSocket, Tunnel} }
+func Classes() []Class { return []Class{Request, Upload, Stream, WebSocket, Tunnel, Held} }
 
 func (c Class) String() string {
 	if c < numClasses {

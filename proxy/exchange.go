@@ -67,6 +67,7 @@ type Exchange struct {
 	BytesOut int64             // of the response body, as sent on
 	Retries  int
 	Waited   time.Duration // from the last attempt's begin to its response head
+	Held     time.Duration // in the service's waiting room
 	Err      *Error        // nil: all went well
 	Close    bool          // the client's connection cannot carry another request
 	Tunneled bool          // the connection was used for another protocol and is spent
@@ -83,8 +84,9 @@ type Exchange struct {
 	intake   intake
 	pump     pump
 	in, out  flow
-	again    bool // the attempt failed, and the request is sent once more
-	whole    bool // the response came to its own end
+	again    bool   // the attempt failed, and the request is sent once more
+	whole    bool   // the response came to its own end
+	guest    *guest // of the waiting room; nil: it has not been there
 
 	unclear   bool // servers read the request's path in different ways
 	recipient bool // the request may go no further than here (RFC 9110 §7.6.2)
@@ -114,7 +116,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Service, ex.Backend, ex.Err = nil, nil, nil
 	ex.Status, ex.BytesIn, ex.BytesOut, ex.Retries, ex.Waited = 0, 0, 0, 0, 0
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
-	ex.last = nil
+	ex.last, ex.guest, ex.Held = nil, nil, 0
 	ex.tried.Reset()
 	ex.hold = hold{}
 	ex.inflow, ex.intake = inflow{}, intake{}

@@ -36,6 +36,7 @@ type Proxy struct {
 	Pace     Pace  // what request bodies must keep. Set before Serve
 	held     atomic.Int64
 	taking   *drain.Gate // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
+	waiting  *drain.Gate // and what waits for a backend here
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte
@@ -47,13 +48,10 @@ func New(timeouts Timeouts, observer Observer) *Proxy {
 	p := &Proxy{Interim: defaultInterim, Intake: defaultIntake, timeouts: timeouts, observer: observer}
 	id := rand.Uint32()
 	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
-	p.taking = drain.NewGate()
+	p.taking, p.waiting = drain.NewGate(), drain.NewGate()
 	p.live.Store(&Snapshot{any: &paths{}})
 	return p
 }
-
-// Swap makes s the snapshot of all requests that are claimed from now on. Only control calls it.
-func (p *Proxy) Swap(s *Snapshot) { p.live.Store(s) }
 
 // Snapshot returns the snapshot of the moment.
 func (p *Proxy) Snapshot() *Snapshot { return p.live.Load() }
@@ -93,7 +91,10 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 	}
 	for {
 		lease, err := p.claim(ex)
-		if err != nil {
+		switch {
+		case err == errHeldCheck:
+			return ex.answerCheck()
+		case err != nil:
 			return err
 		}
 		failure := p.attempt(ex, &lease)
@@ -115,6 +116,11 @@ const maxAttempts = 4
 func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	for {
 		s, refusal := p.route(ex)
+		if refusal == nil && ex.Service.Hold {
+			if refusal = p.wait(ex); refusal == nil {
+				continue
+			}
+		}
 		if refusal != nil {
 			return upstream.Lease{}, refusal
 		}
@@ -211,7 +217,7 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 // roundTrip sends the request, and passes on the response. clean reports that the connection may carry another request.
 func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err error) {
 	began := ex.Began
-	if ex.Retries > 0 || ex.intake.used {
+	if ex.Retries > 0 || ex.intake.used || ex.guest != nil {
 		began = time.Now()
 	}
 	if err := p.send(ex, conn); err != nil {

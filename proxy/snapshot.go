@@ -19,6 +19,7 @@ type Snapshot struct {
 	exact      map[string]*paths // by host in lower case
 	wildcard   map[string]*paths // by what follows the first dot: "example.com" for *.example.com
 	any        *paths
+	rooms      map[*Room]*Service
 }
 
 // Service is one service in a Snapshot.
@@ -34,6 +35,13 @@ type Service struct {
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by
 	*Counters
+
+	Hold    bool   // requests wait in Room: the service is paused, or nobody is there who could take them and it asks for that
+	Planned bool   // and that is the operator's doing
+	Check   string // the path that is answered while they do; empty: none
+	Holds   Holds
+	Room    *Room // NewSnapshot makes one where there is none
+
 	plain string // Path without escapes
 }
 
@@ -46,11 +54,15 @@ type paths []*Service
 // NewSnapshot builds the routes, and brings each service's Path into the form that the paths of requests have. Two services
 // with one host and path are an error.
 func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
-	s := &Snapshot{Generation: generation, exact: map[string]*paths{}, wildcard: map[string]*paths{}, any: &paths{}}
+	s := &Snapshot{Generation: generation, exact: map[string]*paths{}, wildcard: map[string]*paths{}, any: &paths{}, rooms: map[*Room]*Service{}}
 	for _, svc := range services {
 		if svc.Counters == nil {
 			svc.Counters = &Counters{}
 		}
+		if svc.Room == nil {
+			svc.Room = &Room{}
+		}
+		s.rooms[svc.Room] = svc
 		if err := svc.takePath(); err != nil {
 			return nil, err
 		}
