@@ -99,7 +99,7 @@ func (l *ledger) inside() (items []Item) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, one := range l.items {
-		items = append(items, Item{ID: fmt.Sprint(one.id), Key: one.id, Class: one.class, Gate: one.gate, Cut: func() bool { return l.end(one) }})
+		items = append(items, Item{ID: fmt.Sprint(one.id), Key: one.id, Class: one.class, Gate: one.gate, Cut: func(time.Duration) bool { return l.end(one) }})
 	}
 	return items
 }

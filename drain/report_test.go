@@ -81,7 +81,7 @@ func TestCarriers(t *testing.T) {
 func TestReportAsJSON(t *testing.T) {
 	text, err := json.Marshal(Report{
 		Count: Count{Found: 1, Cut: 1}, Took: time.Second, Classes: map[Class]Count{WebSocket: {Found: 1, Cut: 1}},
-		CutList: []Item{{ID: "x", Key: 7, Class: WebSocket, Cut: func() bool { return true }}},
+		CutList: []Item{{ID: "x", Key: 7, Class: WebSocket, Cut: func(time.Duration) bool { return true }}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -56,9 +56,13 @@ type Item struct {
 	EndsBy   time.Time `json:"ends_by,omitzero"` // where its backend is drained: it is over by then
 	Gate     *Gate     `json:"-"`                // the one it is inside of
 
-	// Cut ends this piece of work, and only this one: it does nothing when the work has ended meanwhile.
+	// Lasting says that it does not end by itself, and that its client will come back when it is ended: where there is
+	// much of it, it may be ended ahead of its deadline.
+	Lasting bool `json:"-"`
+	// Cut ends this piece of work, and only this one: it does nothing when the work has ended meanwhile. Clients of what
+	// is ended with it should come back spread over that time.
 	// It returns at once; the work leaves its gate when it has been taken apart. It reports whether it was still there.
-	Cut func() bool `json:"-"`
+	Cut func(spread time.Duration) bool `json:"-"`
 }
 
 // Job is what one drain empties.
@@ -66,6 +70,7 @@ type Job struct {
 	Gates  []*Gate
 	Inside func() []Item // lists the work inside Gates; nil when it cannot be listed, and then nothing is cut
 	Nudge  func()        // after the gates are closed: close what idles, tell peers; may be nil
+	Strain func() bool   // whether those who take the work over have been under strain since it was last asked; may be nil
 	Policy Policy
 	// Carriers says that the gates count what carries the work and not the work: the report's totals are then those of what
 	// was listed.
@@ -73,8 +78,11 @@ type Job struct {
 }
 
 const (
-	// pace is how often the ledger is read again once a class is past its deadline: work may change class meanwhile.
+	// pace is how often the ledger is read again once a class is past its deadline, or work is ended ahead of it: work may
+	// change class meanwhile.
 	pace = 50 * time.Millisecond
+	// glance is how often it is read until then: work that has become lasting meanwhile may have to be ended early.
+	glance = 500 * time.Millisecond
 	// unwind is how long work that was cut may take to leave; longer means it hangs, which the report says.
 	unwind = 5 * time.Second
 )
@@ -84,8 +92,8 @@ const (
 func Run(ctx context.Context, job Job) Report {
 	r := newRun(job)
 	for {
-		r.cutOverdue()
-		if r.empty() || !r.wait(ctx) {
+		pause := r.step()
+		if r.empty() || pause < 0 || !r.wait(ctx, pause) {
 			return r.report()
 		}
 	}
@@ -98,6 +106,8 @@ type run struct {
 	found int
 	seen  map[any]Class // the last class each piece of work was seen in
 	cut   map[any]Item
+	read  time.Duration // age at which the ledger is read again
+	pacer pacer
 }
 
 // key is what tells a piece of work from all others.
@@ -109,7 +119,7 @@ func (it *Item) key() any {
 }
 
 func newRun(job Job) *run {
-	r := &run{job: job, began: time.Now(), seen: map[any]Class{}, cut: map[any]Item{}}
+	r := &run{job: job, began: time.Now(), seen: map[any]Class{}, cut: map[any]Item{}, pacer: pacer{slow: 1}}
 	for _, g := range job.Gates {
 		r.found += g.Close()
 	}
@@ -142,12 +152,8 @@ func (r *run) inside() (n int) {
 
 func (r *run) empty() bool { return r.inside() == 0 }
 
-// wait sleeps until the gates are empty or there may be something to cut. It returns false when the run is over.
-func (r *run) wait(ctx context.Context) bool {
-	pause := r.pause()
-	if pause < 0 {
-		return false
-	}
+// wait sleeps until the gates are empty or there may be something to end. It returns false when the run is over.
+func (r *run) wait(ctx context.Context, pause time.Duration) bool {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for _, g := range r.job.Gates {
@@ -162,34 +168,73 @@ func (r *run) wait(ctx context.Context) bool {
 	return false
 }
 
-// pause is the time to the next look at the ledger, or negative when there is nothing left to wait for.
-func (r *run) pause() time.Duration {
-	age := time.Since(r.began)
-	if age >= r.job.Policy.longest()+unwind {
+// step ends what is due, and returns for how long nothing will be; negative when there is nothing left to wait for.
+func (r *run) step() (pause time.Duration) {
+	age, last := time.Since(r.began), r.job.Policy.longest()+unwind
+	if age >= last {
 		return -1
 	}
-	next := r.job.Policy.longest() + unwind - age
+	if age >= r.read {
+		items := r.look()
+		r.cutOverdue(items, age)
+		r.queue(items)
+		r.read = r.nextLook(age)
+	}
+	next := min(r.read, last)
+	if early := r.endEarly(age); early > age {
+		next = min(next, early)
+	}
+	return next - age
+}
+
+// nextLook is the age at which the ledger is to be read again.
+func (r *run) nextLook(age time.Duration) time.Duration {
+	next := age + glance
+	if r.pacer.any && len(r.pacer.line) > 0 {
+		next = age + pace
+	}
 	for _, c := range Classes() {
-		switch d := r.job.Policy.Deadline(c) - age; {
-		case d > 0:
+		switch d := r.job.Policy.Deadline(c); {
+		case d > age:
 			next = min(next, d)
 		default:
-			next = min(next, pace)
+			next = min(next, age+pace)
 		}
 	}
 	return next
 }
 
 // cutOverdue ends what has outlived the deadline of its class.
-func (r *run) cutOverdue() {
-	age := time.Since(r.began)
-	for _, it := range r.look() {
-		if _, done := r.cut[it.key()]; done || age < r.job.Policy.Deadline(it.Class) || it.Cut == nil {
+func (r *run) cutOverdue(items []Item, age time.Duration) {
+	var overdue []Item
+	crowd := 0
+	for _, it := range items {
+		if age < r.deadline(&it) || it.Cut == nil || r.wasCut(&it) {
 			continue
 		}
-		if it.Cut() {
-			it.Cut = nil
-			r.cut[it.key()] = it
+		overdue = append(overdue, it)
+		if it.Lasting {
+			crowd++
 		}
 	}
+	for _, it := range overdue {
+		r.end(it, time.Duration(crowd)*gap)
+	}
 }
+
+// end cuts one piece of work, and reports whether it was still there.
+func (r *run) end(it Item, spread time.Duration) bool {
+	if !it.Cut(spread) {
+		return false
+	}
+	it.Cut = nil
+	r.cut[it.key()] = it
+	return true
+}
+
+func (r *run) wasCut(it *Item) bool {
+	_, cut := r.cut[it.key()]
+	return cut
+}
+
+func (r *run) deadline(it *Item) time.Duration { return r.job.Policy.Deadline(it.Class) }

@@ -64,7 +64,7 @@ func (w *work) inside() (items []Item) {
 	defer w.mu.Unlock()
 	for id, p := range w.items {
 		it := p.Item
-		it.Cut = func() bool { return w.end(id, p) }
+		it.Cut = func(time.Duration) bool { return w.end(id, p) }
 		items = append(items, it)
 	}
 	return items
@@ -304,7 +304,7 @@ func TestWorkThatEndedBeforeItsCutFinished(t *testing.T) {
 		w.begin("a", WebSocket, 6*time.Second)
 		job := w.job()
 		job.Inside = func() []Item {
-			return []Item{{ID: "a", Class: WebSocket, Cut: func() bool { return false }}}
+			return []Item{{ID: "a", Class: WebSocket, Cut: func(time.Duration) bool { return false }}}
 		}
 		rep := Run(t.Context(), job)
 		if rep.Count != (Count{Found: 1, Finished: 1}) || len(rep.CutList) != 0 {

@@ -91,9 +91,10 @@ type Exchange struct {
 	unclear   bool // servers read the request's path in different ways
 	recipient bool // the request may go no further than here (RFC 9110 §7.6.2)
 
-	class atomic.Uint32 // a drain.Class
-	gone  atomic.Bool   // the client left
-	cut   atomic.Bool   // a drain ended it
+	class  atomic.Uint32 // a drain.Class
+	gone   atomic.Bool   // the client left
+	cut    atomic.Bool   // a drain ended it
+	spread time.Duration // over which the clients of what was cut with it are to come back; written once, before cut is set
 
 	mu      sync.Mutex  // guards what the ledger reads; see enter
 	gate    *drain.Gate // that of the backend it is inside of; nil: inside of none

@@ -31,11 +31,12 @@ func (f *frames) follow(p []byte) {
 	}
 }
 
-// end takes bytes up to the end of the message at hand, and returns how many those are: all of them if it does not end.
-func (f *frames) end(p []byte) (n int) {
+// end takes bytes up to where the direction stands as is wished, and returns how many those are: all of them if it does not
+// come to that.
+func (f *frames) end(p []byte, stands func(*frames) bool) (n int) {
 	for n < len(p) {
 		n += f.step(p[n:])
-		if f.between() {
+		if stands(f) {
 			return n
 		}
 	}
@@ -101,3 +102,9 @@ func (f *frames) payload() uint64 {
 
 // between reports that the direction stands on a message boundary.
 func (f *frames) between() bool { return !f.lost && f.left == 0 && f.have == 0 && !f.inside }
+
+// mayInterject reports that it stands between two frames, where a control frame may stand (RFC 6455 §5.4).
+func (f *frames) mayInterject() bool { return !f.lost && f.left == 0 && f.have == 0 }
+
+// saidGoodbye reports that all of a Close went by.
+func (f *frames) saidGoodbye() bool { return f.closed && f.left == 0 && f.have == 0 }

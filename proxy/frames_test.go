@@ -164,13 +164,13 @@ func TestEndStopsBehindTheMessage(t *testing.T) {
 	for cut := 1; cut < len(first); cut++ {
 		var f frames
 		f.follow(both[:cut])
-		if n := f.end(both[cut:]); n != len(first)-cut || !f.between() {
+		if n := f.end(both[cut:], (*frames).between); n != len(first)-cut || !f.between() {
 			t.Errorf("cut at %d: took %d, want %d", cut, n, len(first)-cut)
 		}
 	}
 	var f frames
 	f.follow(first[:1])
-	if n := f.end(first[1:4]); n != 3 || f.between() {
+	if n := f.end(first[1:4], (*frames).between); n != 3 || f.between() {
 		t.Errorf("a message that does not end: took %d", n)
 	}
 }

@@ -221,7 +221,7 @@ func TestExitCutsWhatIsTakenIn(t *testing.T) {
 	if items[0].Class != drain.Upload || len(w.proxy.Ledger.Inside(w.origins[0].Gate)) != 0 {
 		t.Errorf("listed as %+v", items[0])
 	}
-	if !items[0].Cut() {
+	if !items[0].Cut(0) {
 		t.Error("it could not be cut")
 	}
 	c.has("HTTP/1.1 503", "Connection: close")

@@ -88,7 +88,7 @@ func (ex *Exchange) item(wanted gates, now time.Time) (drain.Item, bool) {
 	}
 	it, entry := ex.described(now), ex.entries
 	it.Gate = ex.gate
-	it.Cut = func() bool { return ex.end(entry) }
+	it.Cut = func(spread time.Duration) bool { return ex.end(entry, spread) }
 	return it, true
 }
 
@@ -105,6 +105,7 @@ func (ex *Exchange) described(now time.Time) drain.Item {
 	if ex.Backend != nil {
 		it.Pool, it.Backend = ex.Backend.Pool, ex.Backend.Name
 	}
+	it.Lasting = it.Class == drain.WebSocket || it.Class == drain.Tunnel || drain.Class(ex.class.Load()) == eventStream
 	ex.measure(&it, now)
 	return it
 }
@@ -123,6 +124,8 @@ func (ex *Exchange) measure(it *drain.Item, now time.Time) {
 func (ex *Exchange) drainClass(now time.Time) drain.Class {
 	class := drain.Class(ex.class.Load())
 	switch {
+	case class == eventStream:
+		return drain.Stream
 	case class != unknownLength:
 		return class
 	case now.Sub(ex.headAt) > longDownload:
@@ -131,15 +134,23 @@ func (ex *Exchange) drainClass(now time.Time) drain.Class {
 	return drain.Request
 }
 
-// unknownLength marks a response whose length is not known and that may turn out to be a stream.
-const unknownLength = drain.Class(255)
+const (
+	// unknownLength marks a response whose length is not known and that may turn out to be a stream.
+	unknownLength = drain.Class(255)
+	// eventStream marks one that is a stream from the beginning, and does not end by itself.
+	eventStream = drain.Class(254)
+)
 
-// end cuts the exchange, if it is still the one that was listed.
-func (ex *Exchange) end(entry uint64) bool {
+// end cuts the exchange, if it is still the one that was listed. The clients of all that is ended with it are to come back
+// spread over a time.
+func (ex *Exchange) end(entry uint64, spread time.Duration) bool {
 	ex.mu.Lock()
 	defer ex.mu.Unlock()
 	if ex.gate == nil || ex.entries != entry {
 		return false
+	}
+	if !ex.cut.Load() {
+		ex.spread = spread
 	}
 	ex.cut.Store(true)
 	if ex.carrier != nil {

@@ -54,12 +54,12 @@ func TestStaleItemCutsNothing(t *testing.T) {
 	b.send(ok0)
 	c.has("HTTP/1.1 200")
 	w.over()
-	if stale.Cut() {
+	if stale.Cut(0) {
 		t.Error("cut what was over")
 	}
 	c.send(get)
 	b.head()
-	if stale.Cut() {
+	if stale.Cut(0) {
 		t.Error("cut the next request")
 	}
 	b.send(ok0)
@@ -77,7 +77,7 @@ func TestStaleItemOfAnAttempt(t *testing.T) {
 	b.reset()
 	b = w.origins[1].conn()
 	b.head()
-	if stale.Cut() {
+	if stale.Cut(0) {
 		t.Error("cut at a backend that is not drained")
 	}
 	if n := len(w.proxy.Ledger.Inside(w.origins[0].Gate)); n != 0 {

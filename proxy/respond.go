@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"io"
 	"time"
 
@@ -59,27 +58,23 @@ func (ex *Exchange) gather(conn *upstream.Conn, wait time.Duration) error {
 	return nil
 }
 
-// classify finds how the response ends when it is drained, and how long it may be silent.
+// classify finds how the response ends when it is drained, and how long it may be silent. An event stream is followed where
+// its text can be read.
 func (p *Proxy) classify(ex *Exchange) (wait time.Duration, events *eventEnd) {
 	h := &ex.response
 	switch {
 	case isEventStream(h):
-		ex.setClass(drain.Stream)
-		return p.timeouts.Tunnel, &eventEnd{}
+		ex.setClass(eventStream)
+		if !isCoded(h) {
+			events = &eventEnd{}
+		}
+		return p.timeouts.Tunnel, events
 	case !h.Framing.Known():
 		ex.setClass(unknownLength)
 	case drain.Class(ex.class.Load()) != drain.Upload:
 		ex.setClass(drain.Request)
 	}
 	return p.timeouts.Body, nil
-}
-
-func isEventStream(h *message.Head) bool {
-	value := h.Get(message.ContentType)
-	if i := bytes.IndexByte(value, ';'); i >= 0 {
-		value = value[:i]
-	}
-	return message.EqualFold(message.Trim(value), "text/event-stream") && !h.Framing.Known()
 }
 
 // passBody writes each piece as it comes. Pieces that are at hand together go out together.
@@ -99,14 +94,14 @@ func (p *Proxy) passBody(ex *Exchange, conn *upstream.Conn, wait time.Duration, 
 			return nil
 		}
 		if err != nil {
-			return ex.bodyFailed(conn, err, events)
+			return p.bodyFailed(ex, conn, err, events)
 		}
 		if err := ex.Client.WriteBody(b); err != nil {
 			return errGone
 		}
 		ex.BytesOut += int64(len(b))
 		if events.follow(b); ex.cut.Load() && events.between() {
-			return nil
+			return p.goAway(ex)
 		}
 		if err := p.passInKernel(ex, conn, wait); err != nil {
 			return err
@@ -155,11 +150,11 @@ func (p *Proxy) empty(pipe *http1.Pipe, to *http1.Conn) error {
 	return nil
 }
 
-// bodyFailed is met by a drain's cut too: an event stream that stands between two events may end there, and its clients
-// come back by themselves. Anything else is left visibly incomplete.
-func (ex *Exchange) bodyFailed(conn *upstream.Conn, err error, events *eventEnd) error {
-	if ex.cut.Load() && events.between() {
-		return nil
+// bodyFailed is met by a drain's cut too, which ends the wait for more: an event stream may end behind a whole event, and
+// its clients come back by themselves. Anything else is left visibly incomplete.
+func (p *Proxy) bodyFailed(ex *Exchange, conn *upstream.Conn, err error, events *eventEnd) error {
+	if ex.cut.Load() && ex.finishEvent(conn.HTTP(), events) {
+		return p.goAway(ex)
 	}
 	return conn.ReadFailed(err)
 }
@@ -172,44 +167,4 @@ func (ex *Exchange) endBody(trailers []message.Field) error {
 		return errGone
 	}
 	return nil
-}
-
-// eventEnd follows an event stream and knows whether it stands between two events. A nil one follows nothing.
-type eventEnd struct {
-	started bool
-	tail    [4]byte // the last bytes seen
-}
-
-func (e *eventEnd) follow(p []byte) {
-	if e == nil {
-		return
-	}
-	e.started = true
-	if len(p) >= len(e.tail) {
-		copy(e.tail[:], p[len(p)-len(e.tail):])
-		return
-	}
-	copy(e.tail[:], e.tail[len(p):])
-	copy(e.tail[len(e.tail)-len(p):], p)
-}
-
-// between reports that the last event is complete: a blank line ends it, whatever its line ends are.
-func (e *eventEnd) between() bool {
-	if e == nil {
-		return false
-	}
-	line := withoutLineEnd(e.tail[:])
-	return !e.started || len(line) < len(e.tail) && len(withoutLineEnd(line)) < len(line)
-}
-
-// withoutLineEnd takes one line end off: CRLF, LF or CR.
-func withoutLineEnd(b []byte) []byte {
-	n := len(b)
-	switch {
-	case b[n-1] == '\n' && b[n-2] == '\r':
-		return b[:n-2]
-	case b[n-1] == '\n' || b[n-1] == '\r':
-		return b[:n-1]
-	}
-	return b
 }

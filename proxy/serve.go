@@ -31,9 +31,10 @@ type Observer interface {
 // Proxy serves exchanges by the snapshot of the moment.
 type Proxy struct {
 	Ledger   Ledger
-	Interim  int   // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
-	Intake   int64 // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
-	Pace     Pace  // what request bodies must keep. Set before Serve
+	Interim  int            // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
+	Intake   int64          // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
+	Pace     Pace           // what request bodies must keep. Set before Serve
+	Rand     func() float64 // in [0,1), safe for concurrent use; New sets math/rand's. Set before Serve
 	held     atomic.Int64
 	taking   *drain.Gate // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
 	waiting  *drain.Gate // and what waits for a backend here
@@ -45,7 +46,7 @@ type Proxy struct {
 
 // New returns a proxy that knows no service yet.
 func New(timeouts Timeouts, observer Observer) *Proxy {
-	p := &Proxy{Interim: defaultInterim, Intake: defaultIntake, timeouts: timeouts, observer: observer}
+	p := &Proxy{Interim: defaultInterim, Intake: defaultIntake, Rand: rand.Float64, timeouts: timeouts, observer: observer}
 	id := rand.Uint32()
 	p.via = []byte("1.1 sluice-" + hex.EncodeToString([]byte{byte(id >> 24), byte(id >> 16), byte(id >> 8), byte(id)}))
 	p.taking, p.waiting = drain.NewGate(), drain.NewGate()

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,30 +25,40 @@ type tunnel struct {
 	moved           atomic.Int64          // when bytes came last, from either side; Unix nanoseconds
 	torn            atomic.Bool           // it did not come to its end by itself
 	broke           atomic.Pointer[Error] // who tore it
+	stop            sync.Once             // wakes both directions
+	cut             *atomic.Bool          // a drain ended it
 }
 
-// closeEcho is how long a WebSocket peer that was told to close may take to answer.
-const closeEcho = 500 * time.Millisecond
+// way is one direction of a tunnel, with where its WebSocket messages stand.
+type way struct {
+	to, from *http1.Conn
+	count    *flow
+	goodbye  []byte // a Close as to reads it
+	frames
+}
 
 // tunnel hands the 101 on and then carries bytes.
 func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 	t := &tunnel{client: ex.Client.Tunnel(), backend: conn.HTTP(), idle: p.timeouts.Tunnel, write: p.timeouts.Write}
-	t.in, t.out, t.clock = &ex.in, &ex.out, p.Ledger.Clock
+	t.in, t.out, t.clock, t.cut = &ex.in, &ex.out, p.Ledger.Clock, &ex.cut
 	h := &ex.response
 	t.websocket = message.EqualFold(ex.Request.Upgrade, "websocket")
 	h.Add(message.Connection, nameConnection, valueUpgrade)
 	h.Add(message.Upgrade, nameUpgrade, ex.Request.Upgrade)
-	ex.Tunneled, ex.Close, ex.begun = true, true, true
 	ex.ownHead()
 	ex.setClass(drain.Tunnel)
 	if t.websocket {
 		ex.setClass(drain.WebSocket)
 	}
 	ex.carry(t) // before the client knows: a cut from now on ends a tunnel as its protocol wants it
+	if t.cut.Load() {
+		return errCut // no tunnel yet: the client can be told in HTTP
+	}
+	ex.Tunneled, ex.Close, ex.begun = true, true, true
 	if err := t.open(h); err != nil {
 		return errGone
 	}
-	t.run(ex)
+	t.run()
 	ex.BytesIn, ex.BytesOut = t.in.total.Load(), t.out.total.Load()
 	return t.outcome(ex)
 }
@@ -62,8 +73,11 @@ func (t *tunnel) open(h *message.Head) error {
 	return t.client.Flush()
 }
 
-// Interrupt wakes both directions, which then end as their protocol wants it. What is being written has a last moment.
-func (t *tunnel) Interrupt() {
+// Interrupt wakes both directions, which then end as their protocol wants it. What is being written has a last moment. It
+// does so once: a direction that has been woken gives its peer a last moment too, which nobody may take away again.
+func (t *tunnel) Interrupt() { t.stop.Do(t.wake) }
+
+func (t *tunnel) wake() {
 	for _, c := range []*http1.Conn{t.client, t.backend} {
 		c.InterruptReads()
 		c.NetConn().SetWriteDeadline(time.Now().Add(closeEcho))
@@ -84,53 +98,51 @@ func (t *tunnel) busy(from *http1.Conn, err error) bool {
 }
 
 // run carries both directions; its own goroutine carries the one towards the backend.
-func (t *tunnel) run(ex *Exchange) {
-	var toBackend, toClient frames
+func (t *tunnel) run() {
+	up := way{to: t.backend, from: t.client, count: t.in, goodbye: closeGoingAwayMasked}
+	down := way{to: t.client, from: t.backend, count: t.out, goodbye: closeGoingAway}
 	done := make(chan struct{})
-	go t.upward(&toBackend, done)
-	t.carry(t.client, t.backend, &toClient, t.out)
+	go t.upward(&up, done)
+	t.carry(&down)
 	<-done
-	switch {
-	case !t.websocket:
-	case ex.cut.Load():
-		t.torn.Store(false)
-		t.sayGoodbye(&toClient, &toBackend)
-	case toClient.closed && toBackend.closed:
-		t.torn.Store(false) // both have said goodbye; how the sockets end says nothing more (RFC 6455 §7.1.4)
+	if t.websocket && (t.cut.Load() || up.closed && down.closed) {
+		t.torn.Store(false) // goodbye was said; how the sockets end says nothing more (RFC 6455 §7.1.4)
 	}
 }
 
 // upward carries what the client sends.
-func (t *tunnel) upward(follow *frames, done chan<- struct{}) {
+func (t *tunnel) upward(w *way, done chan<- struct{}) {
 	defer close(done)
-	t.carry(t.backend, t.client, follow, t.in)
+	t.carry(w)
 }
 
 // carry moves bytes one way until their source ends; the end is passed on as a half-close, and the other way goes on.
 // A failure ends both ways: what is left could only arrive incomplete.
-func (t *tunnel) carry(to, from *http1.Conn, follow *frames, count *flow) {
+func (t *tunnel) carry(w *way) {
 	for {
-		from.ParkInput()
-		from.ArmRead(t.idle)
-		p, err := from.Next()
-		failed := from
+		w.from.ParkInput()
+		w.from.ArmRead(t.idle)
+		p, err := w.from.Next()
+		failed := w.from
 		switch {
-		case err == io.EOF && to.CloseWrite() == nil:
+		case err == io.EOF && w.to.CloseWrite() == nil:
 			return
-		case t.busy(from, err):
+		case t.busy(w.from, err):
 			continue
 		case err == nil:
-			if err = t.pass(to, p, follow, count); err == nil {
+			if err = t.pass(w, p); err == nil {
 				continue
 			}
-			failed = to
+			failed = w.to
 		case err == io.EOF:
-			failed = to
+			failed = w.to
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			failed = nil
 		}
 		t.tear(failed)
-		t.finish(to, from, follow, count)
+		if t.websocket && t.cut.Load() {
+			t.sayGoodbye(w)
+		}
 		return
 	}
 }
@@ -163,52 +175,14 @@ func (t *tunnel) outcome(ex *Exchange) error {
 	return nil
 }
 
-// finish carries the rest of a WebSocket message that was under way when the tunnel was interrupted, so that a Close can
-// stand behind it. A peer that takes longer than a moment for it is left with half a message.
-func (t *tunnel) finish(to, from *http1.Conn, follow *frames, count *flow) {
-	if !t.websocket || follow.lost || follow.between() || !from.Interrupted() {
-		return
-	}
-	from.NetConn().SetReadDeadline(time.Now().Add(closeEcho))
-	for !follow.between() {
-		p, err := from.Next()
-		if err != nil {
-			return
-		}
-		ahead := *follow
-		if t.pass(to, p[:ahead.end(p)], follow, count) != nil {
-			return
-		}
-	}
-}
-
-func (t *tunnel) pass(to *http1.Conn, p []byte, follow *frames, count *flow) error {
+func (t *tunnel) pass(w *way, p []byte) error {
 	t.moved.Store(time.Now().UnixNano())
 	if t.websocket {
-		follow.follow(p)
+		w.follow(p)
 	}
-	count.add(t.clock.Now(), int64(len(p)))
-	t.armWrite(to)
-	err := errors.Join(to.WriteBody(p), to.Flush())
-	follow.lost = err != nil
+	w.count.add(t.clock.Now(), int64(len(p)))
+	t.armWrite(w.to)
+	err := errors.Join(w.to.WriteBody(p), w.to.Flush())
+	w.lost = err != nil
 	return err
 }
-
-// sayGoodbye ends a WebSocket that a drain cut: Close 1001 to each side that stands between two messages (RFC 6455
-// §7.4.1: "going away"), then a short wait for the answers, so that no reset overtakes the close.
-func (t *tunnel) sayGoodbye(toClient, toBackend *frames) {
-	t.armWrite(t.client)
-	t.armWrite(t.backend)
-	if toClient.between() && !toClient.closed {
-		t.client.WriteRaw(closeGoingAway)
-	}
-	if toBackend.between() && !toBackend.closed {
-		t.backend.WriteRaw(closeGoingAwayMasked)
-	}
-	t.backend.CloseWrite()
-	t.client.Linger(closeEcho, lastBytes)
-	t.backend.Linger(closeEcho, lastBytes)
-}
-
-// lastBytes is how much of what a peer still sends is read over while its answer to a close is awaited.
-const lastBytes = 64 << 10

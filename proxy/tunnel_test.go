@@ -204,7 +204,7 @@ func TestClassOfATunnel(t *testing.T) {
 		w := newWorld(t, 1, generous)
 		open(w, protocol)
 		waitFor(t, "it is listed", func() bool { return w.inside(1)[0].Class == class })
-		w.inside(1)[0].Cut()
+		w.inside(1)[0].Cut(0)
 		w.over()
 	}
 }
@@ -218,12 +218,12 @@ func TestNothingFollowsAFailedWrite(t *testing.T) {
 	nc.Close()
 	dead := http1.NewConn(nc, &http1.DefaultLimits)
 	tn := &tunnel{client: dead, backend: dead, websocket: true}
-	var follow frames
-	if err := tn.pass(dead, frame(true, 1, false, []byte("whole")), &follow, &flow{}); err == nil {
+	w := &way{to: dead, from: dead, count: &flow{}}
+	if err := tn.pass(w, frame(true, 1, false, []byte("whole"))); err == nil {
 		t.Fatal("written to a closed connection")
 	}
-	if follow.between() {
+	if w.between() || w.mayInterject() {
 		t.Error("a Close may not stand here")
 	}
-	tn.finish(dead, dead, &follow, &flow{}) // and ends at once
+	tn.finish(w) // and ends at once
 }

@@ -364,7 +364,7 @@ func (l *link) WriteResponse(h *message.Head) error {
 func (l *link) Flush() error {
 	err := l.Conn.Flush()
 	if l.cutAtFlush.CompareAndSwap(true, false) {
-		l.ex.end(l.ex.entries)
+		l.ex.end(l.ex.entries, 0)
 	}
 	return err
 }
