@@ -152,7 +152,7 @@ func TestHeldAtTheEndOfSluice(t *testing.T) {
 	w.gate(true, nil)
 	c := w.ask("GET / HTTP/1.1\r\nHost: h\r\n\r\n")
 	w.held(1)
-	if !w.inside(1)[0].Cut() {
+	if !w.inside(1)[0].Cut(0) {
 		t.Fatal("it is not there any more")
 	}
 	c.has("HTTP/1.1 503", "Retry-After: ")
