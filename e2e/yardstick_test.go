@@ -66,11 +66,18 @@ func startHAProxy(t *testing.T, pools map[string][]*app) *haproxyServer {
 	writeFile(t, filepath.Join(h.dir, "live.map"), "live blue\n")
 	writeFile(t, filepath.Join(h.dir, "haproxy.cfg"), text)
 	cmd := exec.Command("haproxy", "-db", "-f", filepath.Join(h.dir, "haproxy.cfg"))
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	out := &lockedBuffer{}
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("haproxy said:\n%s", tail(out.String(), 3000))
+		}
+	})
 	awaitListener(t, h.listen)
 	return h
 }
