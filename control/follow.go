@@ -41,6 +41,7 @@ func (c *Controller) jobs(was State, leavers []leaver) []drain.Job {
 		}
 		job.Inside = func() []drain.Item { return c.opts.Proxy.Ledger.Inside(job.Gates...) }
 		job.Nudge = func() { closeIdle(byService[name]) }
+		job.Strain = c.builder.counter(name).Strain().Seen
 		jobs = append(jobs, job)
 	}
 	return jobs

@@ -16,6 +16,7 @@ type Counters struct {
 	Took     [len(TookBounds) + 1]atomic.Int64 // requests by duration; the last is for all above
 	TookSum  atomic.Int64                      // nanoseconds
 	Pins     PinCounters                       // of a service that is sticky
+	Lasting  LastingCounters                   // of event streams, downloads and upgraded connections
 }
 
 // TookBounds are the upper bounds of Counters.Took.
@@ -35,6 +36,7 @@ func (c *Counters) add(ex *Exchange, took time.Duration) {
 	if ex.Lost() {
 		c.Lost.Add(1)
 	}
+	c.Lasting.add(ex, took)
 }
 
 func addSome(to *atomic.Int64, n int64) {

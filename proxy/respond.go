@@ -65,6 +65,7 @@ func (p *Proxy) classify(ex *Exchange) (wait time.Duration, events *eventEnd) {
 	switch {
 	case isEventStream(h):
 		ex.setClass(eventStream)
+		ex.Service.Lasting.opened(ex.Waited)
 		if !isCoded(h) {
 			events = &eventEnd{}
 		}

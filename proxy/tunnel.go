@@ -58,6 +58,7 @@ func (p *Proxy) tunnel(ex *Exchange, conn *upstream.Conn) error {
 	if err := t.open(h); err != nil {
 		return errGone
 	}
+	ex.Service.Lasting.opened(ex.Waited)
 	t.run()
 	ex.BytesIn, ex.BytesOut = t.in.total.Load(), t.out.total.Load()
 	return t.outcome(ex)
