@@ -90,6 +90,16 @@ type BackendStatus struct {
 	Idle     int                 `json:"idle_connections"`
 	Requests int64               `json:"requests"`
 	Failures int64               `json:"failures"`
+	// KeepAlive is how long the server keeps an idle connection, as far as that was learnt.
+	KeepAlive *KeepAliveStatus `json:"keep_alive,omitempty"`
+}
+
+// KeepAliveStatus is what was learnt of a backend's idle connections, in seconds; what is not known is left out.
+type KeepAliveStatus struct {
+	Announced float64 `json:"announced_s,omitempty"` // what the backend says in Keep-Alive: timeout
+	Seen      float64 `json:"seen_s,omitempty"`      // the shortest time after which it was seen to end one
+	Limit     float64 `json:"limit_s"`               // one that was idle for longer is not used
+	Sure      float64 `json:"sure_s"`                // nor for a request that cannot be sent again, if it was idle for longer than this
 }
 
 // Drift is a place where what was decided differs from what the file says.

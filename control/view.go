@@ -7,6 +7,7 @@ import (
 
 	"sluice/drain"
 	"sluice/healthcheck"
+	"sluice/upstream"
 )
 
 // Status returns all that there is to see now. It waits for nothing, not even for a change that is being saved.
@@ -135,8 +136,16 @@ func (v *view) backend(b *Backend) BackendStatus {
 	}
 	if e := v.built.endpoints[address{b.Network, b.Dial}]; e != nil {
 		out.Idle, out.Requests, out.Failures = e.Idle(), e.Stats.Requests.Load(), e.Stats.Failures.Load()
+		out.KeepAlive = keepAlive(e.KeepAlive())
 	}
 	return out
+}
+
+func keepAlive(k upstream.KeepAlive) *KeepAliveStatus {
+	if k.Announced == 0 && k.Seen == 0 && k.Sure == 0 {
+		return nil
+	}
+	return &KeepAliveStatus{k.Announced.Seconds(), k.Seen.Seconds(), k.Limit.Seconds(), k.Sure.Seconds()}
 }
 
 func (v *view) classes(k Key) map[drain.Class]int {

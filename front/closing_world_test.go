@@ -224,7 +224,7 @@ func newScene(c cell, v variant) *scene {
 	s.proxy = proxy.New(pt, s)
 	for i := range s.origins {
 		s.origins[i] = backendAt(s.origin(i))
-		s.origins[i].Endpoint = upstream.NewEndpoint("tcp", s.origins[i].Name, upstream.Options{Connect: s.connectWithin(i)})
+		s.origins[i].Endpoint = upstream.NewEndpoint("tcp", s.origins[i].Name, upstream.Options{Connect: s.connectWithin(i), Known: time.Minute})
 	}
 	s.route()
 	s.front = New(Options{Proxy: s.proxy, Timeouts: ft})

@@ -71,6 +71,7 @@ func (c *Conn) Reset(nc net.Conn) {
 	c.nc, c.raw = nc, nil
 	c.head, c.body = headState{}, bodyState{trailers: c.body.trailers[:0]}
 	c.out.wrote, c.out.chunked = false, false
+	c.out.total, c.out.before = 0, 0
 	c.read.armed, c.write.armed = false, false
 	c.interrupted.Store(false)
 	c.cut.Store(false)

@@ -24,7 +24,9 @@ type output struct {
 	chunked bool
 	sent    int // bytes of buf and tail that the kernel has, while they are being written
 	err     error
-	wrote   bool // at least one byte of the message at hand was given to the kernel
+	wrote   bool   // at least one byte of the message at hand was given to the kernel
+	total   uint64 // bytes that the kernel was given on this connection
+	before  uint64 // what total was when the message at hand began
 }
 
 func (o *output) release() {
@@ -55,6 +57,7 @@ func (c *Conn) space(n int) ([]byte, error) {
 // BeginMessage forgets what was written of the message before.
 func (c *Conn) BeginMessage() {
 	c.out.wrote, c.out.tail = false, nil
+	c.out.before = c.out.total
 	if c.out.buf != nil {
 		c.out.buf = c.out.buf[:0]
 	}
@@ -246,6 +249,7 @@ func (c *Conn) writeReady(fd uintptr) bool {
 		switch errno {
 		case 0:
 			c.out.sent += n
+			c.out.total += uint64(n)
 			c.out.wrote = true
 		case unix.EAGAIN:
 			return false
@@ -294,6 +298,7 @@ func (c *Conn) WriteRaw(p []byte) error {
 	}
 	n, err := c.nc.Write(p)
 	c.out.wrote = c.out.wrote || n > 0
+	c.out.total += uint64(n)
 	return err
 }
 

@@ -116,7 +116,7 @@ func TestClientThatLeftBetweenAttempts(t *testing.T) {
 	defer lease.Release()
 	ex.ClientGone()
 	ex.enter(o.Gate)
-	conn, err := lease.Connect(context.Background())
+	conn, err := lease.Connect(context.Background(), time.Now(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

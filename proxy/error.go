@@ -31,6 +31,7 @@ type Error struct {
 	Status int // 499: the client left, and nobody reads a status
 	Fault  Fault
 	What   string // for people: a short sentence
+	Type   string // as RFC 9209 §2.3 names it; empty: what Err and Status say
 	Err    error  // what lies below; may be nil
 }
 
@@ -46,25 +47,25 @@ func (e *Error) Unwrap() error { return e.Err }
 const statusClientGone = 499
 
 var (
-	errNoRoute   = &Error{Status: 404, Fault: ByOperator, What: "no service has this host and path"}
-	errNoBackend = &Error{Status: 503, Fault: ByOperator, What: "no backend is ready"}
-	errFull      = &Error{Status: 503, Fault: ByOperator, What: "each backend is at its max_connections"}
-	errLoop      = &Error{Status: 508, Fault: ByOperator, What: "the request came back to this proxy"}
+	errNoRoute   = &Error{Status: 404, Fault: ByOperator, Type: destinationNotFound, What: "no service has this host and path"}
+	errNoBackend = &Error{Status: 503, Fault: ByOperator, Type: destinationUnavailable, What: "no backend is ready"}
+	errFull      = &Error{Status: 503, Fault: ByOperator, Type: connectionLimitReached, What: "each backend is at its max_connections"}
+	errLoop      = &Error{Status: 508, Fault: ByOperator, Type: proxyLoopDetected, What: "the request came back to this proxy"}
 	errGone      = &Error{Status: statusClientGone, Fault: ByClient, What: "the client left"}
-	errCut       = &Error{Status: 503, Fault: ByOperator, What: "cut at the end of a drain"}
-	errUpgrade   = &Error{Status: 502, Fault: ByBackend, What: "the backend switched protocols unasked"}
+	errCut       = &Error{Status: 503, Fault: ByOperator, Type: proxyInternalResponse, What: "cut at the end of a drain"}
+	errUpgrade   = &Error{Status: 502, Fault: ByBackend, Type: httpUpgradeFailed, What: "the backend switched protocols unasked"}
 	errNominated = &Error{Status: 400, Fault: ByClient, What: "Connection names too many fields"}
 	errBodyLarge = &Error{Status: 413, Fault: ByClient, What: "the request body is larger than the service takes"}
 	errBodySlow  = &Error{Status: 408, Fault: ByClient, What: "the request body came too slowly"}
 	errBroken    = &Error{Status: statusClientGone, Fault: ByClient, What: "the client broke the tunnel off"}
-	errBrokenOff = &Error{Status: 502, Fault: ByBackend, What: "the backend broke the tunnel off"}
-	errNominates = &Error{Status: 502, Fault: ByBackend, What: "the backend's Connection names too many fields"}
+	errBrokenOff = &Error{Status: 502, Fault: ByBackend, Type: connectionTerminated, What: "the backend broke the tunnel off"}
+	errNominates = &Error{Status: 502, Fault: ByBackend, Type: httpProtocolError, What: "the backend's Connection names too many fields"}
 	errTrace     = &Error{Status: 405, Fault: ByClient, What: "TRACE is not passed on (RFC 9110 §9.3.8)"}
 	errTwice     = &Error{Status: 400, Fault: ByClient, What: "a field that has one value was sent twice (RFC 9110 §5.3)"}
 	errForwards  = &Error{Status: 400, Fault: ByClient, What: "malformed Max-Forwards (RFC 9110 §7.6.2)"}
 	errEscape    = &Error{Status: 400, Fault: ByClient, What: "malformed escape in the path, or one that no path needs (RFC 3986 §2.1)"}
 	errUnclear   = &Error{Status: 400, Fault: ByClient, What: "servers read this path in different ways, and it is another service's in one of them"}
-	errInterim   = &Error{Status: 502, Fault: ByBackend, What: "the backend sent too many interim responses"}
+	errInterim   = &Error{Status: 502, Fault: ByBackend, Type: httpProtocolError, What: "the backend sent too many interim responses"}
 )
 
 // failure turns what a round trip returned into what the client is told.

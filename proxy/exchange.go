@@ -78,6 +78,9 @@ type Exchange struct {
 	tried    upstream.Tried
 	hold     hold
 	last     *Error // why the attempt before failed
+	worn     bool   // it failed on a connection that had been idle, which proves nothing against its backend
+	sent     sent   // over all attempts that failed
+	bodyCut  bool   // the backend of the attempt at hand did not get all of the body
 	begun    bool   // a final response head was given to the client
 	broken   bool   // the response had begun, and was left incomplete
 	inflow   inflow
@@ -118,6 +121,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.Status, ex.BytesIn, ex.BytesOut, ex.Retries, ex.Waited = 0, 0, 0, 0, 0
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last, ex.guest, ex.Held = nil, nil, 0
+	ex.worn, ex.sent, ex.bodyCut = false, sentNone, false
 	ex.tried.Reset()
 	ex.hold = hold{}
 	ex.inflow, ex.intake = inflow{}, intake{}
@@ -172,9 +176,11 @@ func (ex *Exchange) carry(c interrupter) {
 }
 
 func (ex *Exchange) headCame(conn *upstream.Conn) {
+	at := time.Now()
 	ex.mu.Lock()
-	ex.headAt = time.Now()
+	ex.headAt = at
 	ex.mu.Unlock()
+	conn.Answered(&ex.response, at)
 	if ex.pump.running {
 		conn.HTTP().ForgetReads()
 	}

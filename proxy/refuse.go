@@ -14,6 +14,7 @@ var (
 	nameCacheControl = []byte("Cache-Control")
 	nameRetryAfter   = []byte("Retry-After")
 	nameAllow        = []byte("Allow")
+	nameProxyStatus  = []byte("Proxy-Status")
 	valueText        = []byte("text/plain; charset=utf-8")
 	valueNoStore     = []byte("no-store")
 	valueAllow       = []byte("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -46,6 +47,7 @@ func (ex *Exchange) Refuse(err *Error) {
 	h.Add(message.ContentType, nameContentType, valueText)
 	h.Add(message.CacheControl, nameCacheControl, valueNoStore)
 	h.Add(message.XRequestID, nameXRequestID, ex.id.bytes())
+	h.Add(message.Other, nameProxyStatus, ex.proxyStatus(err))
 	switch err.Status {
 	case http.StatusMethodNotAllowed:
 		h.Add(message.Other, nameAllow, valueAllow)

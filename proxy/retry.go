@@ -23,6 +23,8 @@ func (ex *Exchange) retryable(err error) bool {
 		return false // part of the body has been read off and cannot be sent again
 	case !up.Sent:
 		return true // nothing was sent: the connection failed before the first byte
+	case up.Untaken:
+		return true // it was sent, and provably read by nobody: the server had ended the connection before it came
 	case up.Timeout:
 		return false // it may still be at work there, and the client has waited long enough
 	case ex.Request.Idempotent():
@@ -31,4 +33,14 @@ func (ex *Exchange) retryable(err error) bool {
 		return true // the client and the server have agreed how a repetition is told
 	}
 	return false // conservatively
+}
+
+// repeatable reports that the request may be sent again even where a backend may have read it. One that may not is not
+// risked on a connection that its server could be about to end.
+func (ex *Exchange) repeatable() bool {
+	if !ex.Request.Idempotent() && ex.Request.Get(message.IdempotencyKey) == nil {
+		return false
+	}
+	_, whole := ex.bodyHere()
+	return whole
 }

@@ -16,6 +16,7 @@ type failed struct {
 	key                     bool // Idempotency-Key
 	taken, begun, gone, cut bool
 	again                   bool // it is not the first attempt
+	untaken                 bool // sent, and provably read by nobody
 }
 
 // rules decide in this order; the first that applies.
@@ -30,6 +31,7 @@ var rules = []struct {
 	{"there was no connection, so nothing was sent", func(f failed) bool { return f.phase == upstream.Dialling }, true},
 	{"part of the body is gone", func(f failed) bool { return f.taken }, false},
 	{"not a byte was sent", func(f failed) bool { return !f.sent }, true},
+	{"nobody has read it", func(f failed) bool { return f.untaken }, true},
 	{"it may still be at work there", func(f failed) bool { return f.timeout }, false},
 	{"twice means the same as once", func(f failed) bool { return idempotent[f.method] }, true},
 	{"client and server agreed how to tell a repetition", func(f failed) bool { return f.key }, true},
@@ -51,7 +53,7 @@ func (f failed) exchange() (*Exchange, error) {
 	if f.again {
 		ex.Retries = 1
 	}
-	return ex, &upstream.Error{Phase: f.phase, Sent: f.sent, Fresh: f.fresh, Timeout: f.timeout, Err: errors.New("x")}
+	return ex, &upstream.Error{Phase: f.phase, Sent: f.sent, Fresh: f.fresh, Timeout: f.timeout, Untaken: f.untaken, Err: errors.New("x")}
 }
 
 // every calls f for each combination.
@@ -59,9 +61,9 @@ func every(f func(failed)) {
 	methods := []string{"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "POST", "PATCH", "get", "X"}
 	for phase := upstream.Dialling; phase <= upstream.Reading; phase++ {
 		for _, method := range methods {
-			for bits := range 1 << 9 {
+			for bits := range 1 << 10 {
 				bit := func(i int) bool { return bits>>i&1 == 1 }
-				f(failed{phase, bit(0), bit(1), bit(2), method, bit(3), bit(4), bit(5), bit(6), bit(7), bit(8)})
+				f(failed{phase, bit(0), bit(1), bit(2), method, bit(3), bit(4), bit(5), bit(6), bit(7), bit(8), bit(9)})
 			}
 		}
 	}
@@ -97,7 +99,7 @@ func TestRetryNeverDoesTwice(t *testing.T) {
 			return
 		}
 		switch {
-		case f.phase != upstream.Dialling && f.sent && !idempotent[f.method] && !f.key:
+		case f.phase != upstream.Dialling && f.sent && !f.untaken && !idempotent[f.method] && !f.key:
 			t.Fatalf("%+v: a server may have done this already", f)
 		case f.phase != upstream.Dialling && f.taken:
 			t.Fatalf("%+v: with half a body", f)

@@ -112,54 +112,13 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 // maxAttempts is how often a request is sent at most; with that many failures more would only add to the load.
 const maxAttempts = 4
 
-// claim finds the service and enters a backend of its live pool. A gate that was closed in between means that there is a
-// newer snapshot: the request goes by that one.
-func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
-	for {
-		s, refusal := p.route(ex)
-		if refusal == nil && ex.Service.Hold {
-			if refusal = p.wait(ex); refusal == nil {
-				continue
-			}
-		}
-		if refusal != nil {
-			return upstream.Lease{}, refusal
-		}
-		lease, err := ex.Service.Live.ClaimFor(&ex.tried, ex.wish())
-		switch {
-		case err == nil:
-			ex.Backend = lease.Backend
-			return lease, nil
-		case err == upstream.ErrClosed && p.live.Load() != s:
-			continue
-		case ex.last != nil:
-			return upstream.Lease{}, ex.last
-		case err == upstream.ErrFull:
-			return upstream.Lease{}, errFull
-		}
-		return upstream.Lease{}, errNoBackend
-	}
-}
-
-// route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
-func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
-	s := p.live.Load()
-	if err := ex.find(s); err != nil {
-		return s, err
-	}
-	if ex.Service.exceeds(ex.Request.Framing.Length) {
-		return s, errBodyLarge
-	}
-	return s, nil
-}
-
 // attempt sends the request to the leased backend and the response to the client.
 func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 	ex.enter(lease.Backend.Gate)
 	defer lease.Release()
 	defer ex.leave()
 	for {
-		conn, err := lease.Connect(context.Background())
+		conn, err := ex.connect(lease)
 		if err == nil {
 			err = p.use(ex, lease, conn)
 		}
@@ -169,6 +128,18 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 		}
 	}
 }
+
+// connect gets a connection. The time of a request that may be sent again is not asked for anew: what it risks is small.
+func (ex *Exchange) connect(lease *upstream.Lease) (*upstream.Conn, error) {
+	now, sure := ex.Began, !ex.repeatable()
+	if sure || ex.begunLater() {
+		now = time.Now()
+	}
+	return lease.Connect(context.Background(), now, sure)
+}
+
+// begunLater reports that the attempt at hand did not begin when the request's head was read.
+func (ex *Exchange) begunLater() bool { return ex.Retries > 0 || ex.intake.used || ex.guest != nil }
 
 // stale reports that a kept connection had ended before the request was written to it: the next one is taken, in the end
 // a new one.
@@ -183,10 +154,14 @@ func (p *Proxy) use(ex *Exchange, lease *upstream.Lease, conn *upstream.Conn) er
 	clean, err := p.roundTrip(ex, conn)
 	if stale(err) {
 		ex.uncarry()
-	} else {
-		ex.leave() // before the connection is another's: a drain that comes now cuts nothing, and must not say that it did
-		ex.whole = err == nil && !ex.Tunneled && conn.HTTP().BodyDone()
+		lease.DiscardStale(conn)
+		return err
 	}
+	if err != nil && !ex.pump.taken() {
+		conn.Refused(err)
+	}
+	ex.leave() // before the connection is another's: a drain that comes now cuts nothing, and must not say that it did
+	ex.whole = err == nil && !ex.Tunneled && conn.HTTP().BodyDone()
 	if clean && !conn.HTTP().Interrupted() { // an end may have been asked for when there was nothing left to end
 		lease.Reuse(conn)
 	} else {
@@ -202,15 +177,16 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 		lease.Backend.Watch.Answered(ex.Status, ex.Began)
 		return nil
 	}
+	ex.noteSent(err)
 	ex.last = ex.failure(err)
 	ex.blame(lease.Backend.Watch, err)
 	if ex.last.Fault == ByBackend {
 		lease.Backend.Endpoint.Stats.Failures.Add(1)
 	}
+	ex.tried.Add(lease.Backend.Endpoint)
 	if up, ok := err.(*upstream.Error); ok && !up.Fresh {
+		ex.worn = true
 		lease.Backend.Endpoint.CloseIdle()
-	} else {
-		ex.tried.Add(lease.Backend.Endpoint)
 	}
 	return err
 }
@@ -218,9 +194,10 @@ func (ex *Exchange) missed(lease *upstream.Lease, err error) error {
 // roundTrip sends the request, and passes on the response. clean reports that the connection may carry another request.
 func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err error) {
 	began := ex.Began
-	if ex.Retries > 0 || ex.intake.used || ex.guest != nil {
+	if ex.begunLater() {
 		began = time.Now()
 	}
+	ex.bodyCut = false
 	if err := p.send(ex, conn); err != nil {
 		return false, err
 	}
@@ -230,8 +207,8 @@ func (p *Proxy) roundTrip(ex *Exchange, conn *upstream.Conn) (clean bool, err er
 		ex.timeAnswer()
 		err = p.respond(ex, conn)
 	}
-	sent := ex.pump.stop(ex, conn)
-	return err == nil && sent && ex.reusable(conn), err
+	ex.bodyCut = !ex.pump.stop(ex, conn)
+	return err == nil && !ex.bodyCut && ex.reusable(conn), err
 }
 
 // answeredAfter is how long the response head took; where none came, how long it was waited for.

@@ -130,9 +130,10 @@ func newOrigin(t *testing.T) *origin {
 	return o
 }
 
+// backendOf is one whose idle connections are known to last. See newStranger for one of which nothing is known.
 func backendOf(l net.Listener) *upstream.Backend {
 	return &upstream.Backend{
-		Endpoint: upstream.NewEndpoint("tcp", l.Addr().String(), upstream.Options{}),
+		Endpoint: upstream.NewEndpoint("tcp", l.Addr().String(), upstream.Options{Known: time.Minute}),
 		Name:     l.Addr().String(), Weight: 1, Gate: drain.NewGate(),
 	}
 }

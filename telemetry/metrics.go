@@ -58,6 +58,7 @@ var (
 	backendRequests  = describe("backend_requests_total", "Round trips begun.", "service", "pool", "backend")
 	backendFailures  = describe("backend_failures_total", "Round trips without a whole response.", "service", "pool", "backend")
 	backendIdle      = describe("backend_idle_connections", "Connections kept for the next request.", "service", "pool", "backend")
+	backendKeepAlive = describe("backend_keep_alive_seconds", "How old an idle connection may be: limit for any request, sure for one that cannot be sent again; announced and seen are what the server says and did.", "service", "pool", "backend", "what")
 	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
 	generation       = describe("generation", "Counts decisions; it survives restarts.")
 	connections      = describe("connections", "Connections of clients that are open.")
@@ -131,8 +132,22 @@ func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolSta
 		gauge(ch, backendIdle, float64(b.Idle), service, p.Name, b.Address)
 		counter(ch, backendRequests, b.Requests, service, p.Name, b.Address)
 		counter(ch, backendFailures, b.Failures, service, p.Name, b.Address)
+		collectKeepAlive(ch, service, p.Name, b)
 		for _, class := range drain.Classes() {
 			gauge(ch, backendInside, float64(b.InsideBy[class]), service, p.Name, b.Address, class.String())
+		}
+	}
+}
+
+// collectKeepAlive tells what was learnt; of a backend of which nothing was, nothing.
+func collectKeepAlive(ch chan<- prometheus.Metric, service, pool string, b *control.BackendStatus) {
+	k := b.KeepAlive
+	if k == nil {
+		return
+	}
+	for what, seconds := range map[string]float64{"announced": k.Announced, "seen": k.Seen, "limit": k.Limit, "sure": k.Sure} {
+		if seconds > 0 {
+			gauge(ch, backendKeepAlive, seconds, service, pool, b.Address, what)
 		}
 	}
 }

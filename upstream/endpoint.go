@@ -5,7 +5,6 @@ package upstream
 import (
 	"context"
 	"net"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,7 @@ type Options struct {
 	Connect time.Duration // how long a dial may take; default 2 s
 	Idle    time.Duration // how long an idle connection is kept; default 60 s
 	MaxIdle int           // idle connections kept per endpoint; default 1024
+	Known   time.Duration // idle time that servers are known to keep connections for, before any has shown it; default 0
 	Limits  *http1.Limits // of response heads
 	Clock   *http1.Clock  // see http1.Conn; may be nil
 }
@@ -35,6 +35,7 @@ type Endpoint struct {
 
 	mu   sync.Mutex
 	idle []*Conn // the last one put is the first one taken: few stay warm, the rest grow old and go
+	keep keepAlive
 }
 
 // Stats counts what an endpoint did since the process began.
@@ -59,7 +60,9 @@ func NewEndpoint(network, address string, opts Options) *Endpoint {
 	if opts.Limits == nil {
 		opts.Limits = &http1.DefaultLimits
 	}
-	return &Endpoint{Network: network, Address: address, opts: opts, dialer: net.Dialer{Timeout: opts.Connect}}
+	e := &Endpoint{Network: network, Address: address, opts: opts, dialer: net.Dialer{Timeout: opts.Connect}}
+	e.keep.outlived = opts.Known
+	return e
 }
 
 // begin counts a request in, unless there are most of them already; 0 is no limit. Not add-and-look: a claim that is
@@ -90,9 +93,10 @@ func (e *Endpoint) Idle() int {
 	return len(e.idle)
 }
 
-// take returns the connection that was idle for the shortest time, or nil. Whether it is quiet is found when it is used:
-// one that is not has been ended by the server, or holds bytes that answer nothing we asked, and carries no request.
-func (e *Endpoint) take() *Conn {
+// take returns the connection that was idle for the shortest time, or nil when that is too long. sure says that the
+// request cannot be sent again. Whether the connection is quiet is found when it is used: one that is not has been ended
+// by the server, or holds bytes that answer nothing we asked, and carries no request.
+func (e *Endpoint) take(now time.Time, sure bool) *Conn {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	n := len(e.idle)
@@ -100,6 +104,17 @@ func (e *Endpoint) take() *Conn {
 		return nil
 	}
 	c := e.idle[n-1]
+	age, most := now.Sub(c.answered), e.keep.limit(e.opts.Idle)
+	if sure {
+		most = e.sure(now, age)
+	}
+	if age > most {
+		return nil
+	}
+	c.useBefore = time.Time{}
+	if sure {
+		c.useBefore = c.answered.Add(most)
+	}
 	e.idle[n-1] = nil
 	e.idle = e.idle[:n-1]
 	return c
@@ -107,7 +122,6 @@ func (e *Endpoint) take() *Conn {
 
 // put keeps a connection for the next request, or closes it when there are enough.
 func (e *Endpoint) put(c *Conn) {
-	c.since = e.opts.Clock.Now()
 	e.mu.Lock()
 	keep := len(e.idle) < e.opts.MaxIdle
 	if keep {
@@ -128,17 +142,45 @@ func (e *Endpoint) CloseIdle() {
 	closeAll(idle)
 }
 
-// Sweep closes the connections that have been idle for too long. Its caller calls it every few seconds.
+// Sweep closes the connections that have ended, or been idle for too long, and learns from them how long the server
+// keeps one. Its caller calls it every few seconds.
 func (e *Endpoint) Sweep(now time.Time) {
-	e.mu.Lock()
-	old := 0
-	for old < len(e.idle) && now.Sub(e.idle[old].since) > e.opts.Idle {
-		old++
+	dead, old := e.sift(now)
+	for _, c := range dead {
+		e.ended(c, now)
 	}
-	expired := slices.Clone(e.idle[:old])
-	e.idle = slices.Delete(e.idle, 0, old)
-	e.mu.Unlock()
-	closeAll(expired)
+	closeAll(dead)
+	closeAll(old)
+}
+
+// sift takes out what is to be closed. The oldest connection that is open stays for as long as any may: it is what shows
+// how long the server keeps one, even where it is too old to be used. A server ends the oldest first, so that to look at
+// those before it is enough.
+func (e *Endpoint) sift(now time.Time) (dead, old []*Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := e.idle[:0]
+	for _, c := range e.idle {
+		idle := now.Sub(c.since)
+		switch {
+		case len(kept) == 0 && !c.h1.Quiet():
+			dead = append(dead, c)
+		case idle > e.opts.Idle, len(kept) > 0 && idle > e.keep.limit(e.opts.Idle):
+			old = append(old, c)
+		default:
+			kept = append(kept, c)
+		}
+	}
+	clear(e.idle[len(kept):])
+	e.idle = kept
+	switch {
+	case len(kept) > 0:
+		e.keep.lives(now.Sub(kept[0].since))
+		e.keep.forget(now.Sub(kept[0].since), e.opts.Idle)
+	case e.Active() == 0:
+		e.keep.outlived = e.opts.Known // there is no connection left: another server may answer to the next one
+	}
+	return dead, old
 }
 
 func closeAll(conns []*Conn) {

@@ -78,7 +78,7 @@ func claim(t *testing.T, b *Backend) *Lease {
 
 func connect(t *testing.T, l *Lease) *Conn {
 	t.Helper()
-	c, err := l.Connect(context.Background())
+	c, err := l.Connect(context.Background(), time.Now(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

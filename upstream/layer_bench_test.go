@@ -62,7 +62,7 @@ func askOnce(t testing.TB, p *Pool, tried *Tried, request, response *message.Hea
 		t.Fatal(err)
 	}
 	defer lease.Release()
-	c, err := lease.Connect(context.Background())
+	c, err := lease.Connect(context.Background(), time.Now(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -106,7 +106,7 @@ func TestConnectCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer lease.Release()
-		if c, err := lease.Connect(t.Context()); err == nil {
+		if c, err := lease.Connect(t.Context(), time.Now(), false); err == nil {
 			lease.Discard(c)
 		}
 	}

@@ -19,7 +19,10 @@ type Conn struct {
 	h1       *http1.Conn
 	fresh    bool // no request was carried before this one
 	asks     bool // a whole request waits to be written together with the wait for its answer
-	since    time.Time
+
+	since     time.Time // when it became idle; the server may have begun to count before
+	answered  time.Time // when the last response began; the server cannot have begun to count before
+	useBefore time.Time // the request at hand must not be written later than this; zero: at any time
 }
 
 // HTTP is the connection's reader and writer.
@@ -28,6 +31,20 @@ func (c *Conn) HTTP() *http1.Conn { return c.h1 }
 // Fresh reports whether this is the connection's first request. A failure on one that was idle before may only mean
 // that the server ended it.
 func (c *Conn) Fresh() bool { return c.fresh }
+
+// Answered says when the final response head came, which the connection reads now.
+func (c *Conn) Answered(h *message.Head, at time.Time) {
+	c.answered, c.since = at, time.Time{}
+	if _, whole := c.h1.WholeBody(); whole {
+		c.since = at
+	}
+	if value := h.Get(message.KeepAlive); value != nil {
+		c.endpoint.announce(value)
+	}
+}
+
+// overdue reports that the request at hand would be written too late to be sure that the server keeps the connection.
+func (c *Conn) overdue() bool { return !c.useBefore.IsZero() && time.Now().After(c.useBefore) }
 
 func (c *Conn) close() {
 	c.h1.Close()
@@ -48,7 +65,8 @@ const (
 type Error struct {
 	Phase   Phase
 	Sent    bool // at least one byte of the request was given to the kernel
-	Stale   bool // a kept connection that had been ended: it proves nothing, and another one is to be taken
+	Stale   bool // a kept connection that had been ended, or grown too old: it proves nothing, and another one is to be taken
+	Untaken bool // bytes were sent, and provably none of them was read; see Refused of Conn
 	Fresh   bool // on a connection that had carried no request before
 	Timeout bool
 	Err     error
@@ -77,6 +95,20 @@ func (e *Error) Refused() bool {
 	return errors.Is(e.Err, syscall.ECONNREFUSED) || errors.Is(e.Err, syscall.ENOENT)
 }
 
+// Refused looks whether a request that failed without an answer was provably read by nobody, and notes it in the error. It
+// is for whoever wrote all of it, and waits for a moment where the proof may be on its way.
+func (c *Conn) Refused(err error) {
+	up, ok := err.(*Error)
+	if !ok || !up.Sent || up.Timeout || up.Phase != Waiting || !c.h1.Untaken(up.Err, proofWithin) {
+		return
+	}
+	up.Untaken = true
+	c.endpoint.ended(c, time.Now())
+}
+
+// proofWithin is how long the reset behind a server's end is waited for: the way to it and back, with room to spare.
+const proofWithin = 100 * time.Millisecond
+
 // fail makes the error of a phase. Only while the head is being sent is it in question whether a byte was; later another
 // goroutine may be writing the body.
 func (c *Conn) fail(phase Phase, err error) *Error {
@@ -88,11 +120,12 @@ func (c *Conn) fail(phase Phase, err error) *Error {
 	}
 }
 
-// Connect returns an idle connection of the leased backend, or dials one.
-func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
+// Connect returns an idle connection of the leased backend, or dials one. sure says that the request cannot be sent
+// again: it gets a connection that the server is known to keep for longer, or a new one.
+func (l *Lease) Connect(ctx context.Context, now time.Time, sure bool) (*Conn, error) {
 	e := l.Backend.Endpoint
 	e.Stats.Requests.Add(1)
-	if c := e.take(); c != nil {
+	if c := e.take(now, sure); c != nil {
 		c.fresh = false
 		e.Stats.Reused.Add(1)
 		return c, nil
@@ -108,10 +141,10 @@ func (l *Lease) Connect(ctx context.Context) (*Conn, error) {
 
 // Begin writes a request head whose body follows by WriteBody.
 func (c *Conn) Begin(h *message.Head, within time.Duration) error {
-	if !c.h1.Quiet() {
+	c.h1.BeginMessage()
+	if c.overdue() || !c.h1.Quiet() {
 		return c.fail(Sending, http1.ErrStale)
 	}
-	c.h1.BeginMessage()
 	c.h1.ArmWrite(within)
 	err := c.h1.WriteRequest(h)
 	if err == nil {
@@ -142,6 +175,9 @@ func (c *Conn) Send(h *message.Head, body []byte, within time.Duration) error {
 // ask writes what Send made ready, and waits for the answer.
 func (c *Conn) ask(within time.Duration) error {
 	c.asks = false
+	if c.overdue() {
+		return c.fail(Sending, http1.ErrStale)
+	}
 	c.h1.ArmRead(within)
 	err := c.h1.Ask()
 	switch {
@@ -182,6 +218,12 @@ func (l *Lease) Reuse(c *Conn) {
 		c.close()
 		return
 	}
+	if c.since.IsZero() {
+		c.since = time.Now()
+	}
+	if c.answered.IsZero() {
+		c.answered = c.since
+	}
 	c.endpoint.put(c)
 	if l.Backend.Gate.Closed() {
 		// It was closed just now, and its idle connections may have been before this one became idle.
@@ -191,3 +233,9 @@ func (l *Lease) Reuse(c *Conn) {
 
 // Discard closes the connection.
 func (l *Lease) Discard(c *Conn) { c.close() }
+
+// DiscardStale closes a kept connection that was not fit to be used, and learns from it where its server had ended it.
+func (l *Lease) DiscardStale(c *Conn) {
+	c.endpoint.ended(c, time.Now())
+	c.close()
+}

@@ -31,7 +31,7 @@ func TestDialFailures(t *testing.T) {
 	}
 	for _, test := range tests {
 		b := &Backend{Endpoint: NewEndpoint(test.network, test.address, Options{}), Weight: 1, Gate: drain.NewGate()}
-		_, err := claim(t, b).Connect(context.Background())
+		_, err := claim(t, b).Connect(context.Background(), time.Now(), false)
 		var up *Error
 		if !errors.As(err, &up) {
 			t.Fatalf("%s: %v", test.reason, err)
@@ -49,7 +49,7 @@ func TestDialTimeout(t *testing.T) {
 	_, b := listen(t, "tcp")
 	ctx, cancel := context.WithDeadline(context.Background(), time.Now().Add(-time.Second))
 	defer cancel()
-	_, err := claim(t, b).Connect(ctx)
+	_, err := claim(t, b).Connect(ctx, time.Now(), false)
 	var up *Error
 	if !errors.As(err, &up) || up.Phase != Dialling || !up.Timeout || up.Refused() {
 		t.Fatalf("%+v", err)

@@ -1,0 +1,48 @@
+package proxy
+
+import "sluice/upstream"
+
+// claim finds the service and enters a backend of its live pool. A gate that was closed in between means that there is a
+// newer snapshot: the request goes by that one.
+func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
+	for {
+		s, refusal := p.route(ex)
+		if refusal == nil && ex.Service.Hold {
+			if refusal = p.wait(ex); refusal == nil {
+				continue
+			}
+		}
+		if refusal != nil {
+			return upstream.Lease{}, refusal
+		}
+		lease, err := ex.Service.Live.ClaimFor(&ex.tried, ex.wish())
+		switch {
+		case err == nil:
+			ex.Backend = lease.Backend
+			return lease, nil
+		case err == upstream.ErrClosed && p.live.Load() != s:
+			continue
+		case err != upstream.ErrClosed && ex.worn:
+			ex.worn = false // there is no other backend for it, and nothing against the same one
+			ex.tried.Reset()
+			continue
+		case ex.last != nil:
+			return upstream.Lease{}, ex.last
+		case err == upstream.ErrFull:
+			return upstream.Lease{}, errFull
+		}
+		return upstream.Lease{}, errNoBackend
+	}
+}
+
+// route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
+func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
+	s := p.live.Load()
+	if err := ex.find(s); err != nil {
+		return s, err
+	}
+	if ex.Service.exceeds(ex.Request.Framing.Length) {
+		return s, errBodyLarge
+	}
+	return s, nil
+}
