@@ -74,6 +74,8 @@ func (e *Error) kind() string {
 		return httpRequestError
 	case errors.As(e.Err, &up):
 		return failureKind(up)
+	case e.Status == 503:
+		return destinationUnavailable
 	}
 	return proxyInternalError
 }
