@@ -28,6 +28,8 @@ type Controller interface {
 	Flip(ctx context.Context, service, pool string, want control.FlipWant, cause control.Cause) (Operation, error)
 	Rollback(ctx context.Context, service string, want control.FlipWant, cause control.Cause) (Operation, error)
 	SetAdmin(ctx context.Context, service, backend, pool string, admin control.Admin, want control.AdminWant, cause control.Cause) (Operation, error)
+	Pause(ctx context.Context, service string, want control.PauseWant, cause control.Cause) (Operation, error)
+	Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error)
 	Operation(id string) (Operation, bool) // one of the latest, by the id of its receipt
 	Status() control.Status
 	History(service string, max int) ([]control.Entry, error)

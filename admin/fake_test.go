@@ -98,6 +98,16 @@ func (f *fake) Rollback(ctx context.Context, service string, want control.FlipWa
 	return f.do(ctx, "rollback "+service, "8", cause)
 }
 
+func (f *fake) Pause(ctx context.Context, service string, want control.PauseWant, cause control.Cause) (Operation, error) {
+	f.adminWant = control.AdminWant{IfMatch: want.IfMatch}
+	return f.do(ctx, "pause "+service+" "+want.For.String(), "10", cause)
+}
+
+func (f *fake) Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error) {
+	f.adminWant = control.AdminWant{IfMatch: ifMatch}
+	return f.do(ctx, "resume "+service, "11", cause)
+}
+
 func (f *fake) SetAdmin(ctx context.Context, service, backend, pool string, admin control.Admin, want control.AdminWant, cause control.Cause) (Operation, error) {
 	f.adminWant = want
 	return f.do(ctx, string(admin)+" "+service+" "+pool+" "+backend, "9", cause)

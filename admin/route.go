@@ -30,6 +30,8 @@ func (s *Server) table() []route {
 		call("GET /v1/operations/{id}", waits, s.operation),
 		call("POST /v1/services/{service}/flip", append([]string{"pool", "release"}, change...), s.flip),
 		call("POST /v1/services/{service}/rollback", append([]string{"release"}, change...), s.rollback),
+		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
+		call("POST /v1/services/{service}/resume", change, s.resume),
 		call("POST /v1/stop", change, s.stop),
 	}
 	for _, verb := range []string{"drain", "ready", "maint"} {

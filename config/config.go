@@ -107,7 +107,10 @@ type Service struct {
 	MaxBody int      // bytes of a request body; 0: no limit
 	Health  Health
 	Drain   Drain
-	Line    int // where the file has it; 0 without a file
+	Hold    Hold
+	// WhenDown is WhenDownFail, WhenDownHold or WhenDownOpen.
+	WhenDown string
+	Line     int // where the file has it; 0 without a file
 }
 
 // Pool is a named set of backends.

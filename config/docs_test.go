@@ -49,6 +49,8 @@ func TestDocumentedDefaults(t *testing.T) {
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),
 		"health.fast_interval": seconds(h.FastInterval), "health.rise": fmt.Sprint(h.Rise), "health.fall": fmt.Sprint(h.Fall),
 		"health.expect.status": fmt.Sprint(h.Expect.Status[0].Low), "health.release": h.Release,
+		"hold.age": seconds(s.Hold.Age), "hold.requests": fmt.Sprint(s.Hold.Requests), "hold.bytes": showSize(s.Hold.Bytes), "hold.ramp": fmt.Sprint(s.Hold.Ramp),
+		"hold": "off", "when_down": s.WhenDown,
 		"drain.timeout": seconds(s.Drain.Timeout), "drain.stream": seconds(s.Drain.Stream), "drain.websocket": seconds(s.Drain.WebSocket),
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| `([^`]*)` \\|").FindAllStringSubmatch(document(t), -1) {

@@ -68,6 +68,7 @@ func TestFourLines(t *testing.T) {
 			Rise: 2, Fall: 3, Expect: Expect{Status: []StatusRange{{200, 499}}}, Release: "version",
 		},
 		Drain: Drain{30 * time.Second, 10 * time.Second, 10 * time.Second},
+		Hold:  Hold{false, 30 * time.Second, 1000, 64 << 20, 100}, WhenDown: "fail",
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)
 }
@@ -95,6 +96,8 @@ services:
     balance: round_robin
     health: {path: /health, interval: 2s, timeout: 1s, rise: 2, fall: 3, expect: {status: 200, json: {status: ok}}, release: version}
     drain: {timeout: 30s, stream: 10s, websocket: 10s}
+    hold: {age: 1m, requests: 5, bytes: 1MiB, ramp: 7}
+    when_down: open
   api:
     path: /api
     max_body: 0B
@@ -125,7 +128,9 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "expect", web.Health.Expect, Expect{[]StatusRange{{200, 200}}, map[string]any{"status": "ok"}})
 	equal(t, "a socket", api.Pools[0].Backends, []Backend{{"unix:///run/api.sock", "unix", "/run/api.sock", 1, 0}})
 	equal(t, "the process's limit on bodies, and an own one", []int{web.MaxBody, api.MaxBody}, []int{10 << 20, 0})
-	equal(t, "line", api.Line, 23)
+	equal(t, "line", api.Line, 25)
+	equal(t, "hold", web.Hold, Hold{true, time.Minute, 5, 1 << 20, 7})
+	equal(t, "when down", []string{web.WhenDown, api.WhenDown}, []string{"open", "fail"})
 	equal(t, "routes, in the order of trial", c.Routes(), []Route{
 		{"example.com", "/", "web", "green"}, {"*.example.com", "/", "web", "green"}, {"", "/api", "api", "default"},
 	})
@@ -343,4 +348,13 @@ func TestParseAdmin(t *testing.T) {
 	if network, _, err := ParseAdmin(DefaultAdmin()); network != "unix" || err != nil {
 		t.Errorf("the default is refused: %v", err)
 	}
+}
+
+// TestHoldForms holds the short forms against the long one.
+func TestHoldForms(t *testing.T) {
+	isolate(t)
+	hold := func(text string) Hold { return one(t, "backends: x:1\n    hold: "+text).Hold }
+	equal(t, "the age alone", hold("5s"), Hold{true, 5 * time.Second, 1000, 64 << 20, 100})
+	equal(t, "one cap", hold("{requests: 9}"), Hold{true, 30 * time.Second, 9, 64 << 20, 100})
+	equal(t, "off keeps the caps of a pause", hold("off"), Hold{false, 30 * time.Second, 1000, 64 << 20, 100})
 }

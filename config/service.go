@@ -13,7 +13,7 @@ const (
 
 // newService has every default that a service has before its pools are known.
 func newService(name string, line int) Service {
-	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Line: line}
+	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Hold: defaultHold(), WhenDown: WhenDownFail, Line: line}
 }
 
 func (v value) services(to *[]Service) {
@@ -48,7 +48,7 @@ type reading struct {
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
 const unsaid = -1
 
-var laterKeys = []string{"sticky", "hold", "when_down", "preview", "assets", "bake"}
+var laterKeys = []string{"sticky", "preview", "assets", "bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
@@ -71,6 +71,8 @@ func (s *reading) fields() fields {
 		"balance":         func(v value) { v.balance(&s.Balance) },
 		"health":          func(v value) { v.health(&s.Health) },
 		"drain":           func(v value) { v.drain(&s.Drain) },
+		"hold":            func(v value) { v.hold(&s.Hold) },
+		"when_down":       func(v value) { v.word(&s.WhenDown, WhenDownFail, WhenDownHold, WhenDownOpen) },
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"sluice/drain"
 )
 
 // Applied is a change that was made, or that had nothing to do.
@@ -13,6 +15,7 @@ type Applied struct {
 	Unchanged     bool
 	Before, After State
 	Operation     *Operation // ends when what the change took out of traffic is drained
+	gaps          []Event    // what is to be told besides
 }
 
 // Apply makes a change. This is the one road from one State to the next:
@@ -34,6 +37,8 @@ type order struct {
 	fill   func(r *Receipt, before, after State) // adds what is particular to the verb; nil: nothing
 	awaits func(after State, k Key) bool         // whose earlier gates must be empty too; nil: none
 	rises  *Key                                  // the backend that must be up before it is done; nil: none
+	over   func() (over, done bool)              // for what drains nothing: whether it has ended, and whether as it should; nil: see above
+	inside func() []drain.Item                   // what that waits for
 }
 
 func (c *Controller) apply(ctx context.Context, o order) (Applied, error) {
@@ -50,6 +55,9 @@ func (c *Controller) apply(ctx context.Context, o order) (Applied, error) {
 		Time: c.opts.Now(), Kind: "change", Service: r.Service, Backend: r.Backend, Text: r.what(),
 		Cause: &r.Cause, Generation: r.Generation, Receipt: &r,
 	})
+	for _, e := range applied.gaps {
+		c.tell(e)
+	}
 	return applied, nil
 }
 
@@ -81,7 +89,7 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 		return Applied{}, err
 	}
 	c.enact(o, op, was, next)
-	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op}, nil
+	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: c.gaps(was, next)}, nil
 }
 
 // refuses says why no change can be made now, whatever it is.

@@ -33,6 +33,7 @@ type builtService struct {
 type builder struct {
 	options  upstream.Options
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
+	rooms    map[string]*proxy.Room     // the same
 }
 
 func newBuilder(cfg *config.Config, clock *http1.Clock) *builder {
@@ -40,7 +41,7 @@ func newBuilder(cfg *config.Config, clock *http1.Clock) *builder {
 		options: upstream.Options{Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
-		counters: map[string]*proxy.Counters{},
+		counters: map[string]*proxy.Counters{}, rooms: map[string]*proxy.Room{},
 	}
 }
 
@@ -82,16 +83,23 @@ func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint
 
 func (bd *builder) service(svc *Service, old *builtService, endpoints map[address]*upstream.Endpoint) *builtService {
 	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}}
-	var choice []*upstream.Backend
+	var choice, down []*upstream.Backend
 	for _, b := range svc.Pool(svc.Live).Backends {
 		if !svc.takesTraffic(b) {
 			continue
 		}
 		up := b.place(old.at(b.Key), endpoints[address{b.Network, b.Dial}])
 		one.open[b.Key] = up
-		if b.Eligible() {
+		switch {
+		case b.Eligible():
 			choice = append(choice, up)
+		case svc.failsOpen(b):
+			down = append(down, up)
 		}
+	}
+	gap := svc.gap()
+	if gap.open {
+		choice = down
 	}
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
@@ -100,6 +108,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Retry:    retryAfter(svc.File.Health.Interval),
 		Most:     int64(svc.File.MaxBody),
 		Counters: bd.counter(svc.Name),
+		Hold:     gap.hold, Planned: gap.planned, Check: checkedPath(&svc.File.Health), Holds: holdsOf(&svc.File.Hold), Room: bd.room(svc.Name),
 	}
 	return one
 }

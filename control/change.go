@@ -109,6 +109,7 @@ func (b *Backend) administered(admin Admin, m moment) *Backend {
 	if admin == Ready || admin == Maint || b.Admin == Maint {
 		next.Health = healthcheck.Verdict{}
 		next.Incarnation++
+		next.Risen = false
 	}
 	return &next
 }
@@ -121,6 +122,7 @@ func (s State) observed(k Key, v healthcheck.Verdict) State {
 	}
 	next := *b
 	next.Health = v
+	next.Risen = b.Risen || v.State == healthcheck.Up
 	return s.with(s.Services[k.Service].with(&next))
 }
 

@@ -141,7 +141,7 @@ func (c *Controller) applyFindings() []Event {
 		panic("control: " + err.Error())
 	}
 	c.install(was, &next)
-	return events
+	return append(events, c.gaps(was, &next)...)
 }
 
 // observe takes verdicts into the State, except those of a check that ended or of an earlier incarnation.

@@ -96,7 +96,7 @@ func (r *Receipt) administered(k Key, before, after State) {
 	r.From, r.To = string(was.Admin), string(is.Admin)
 	svc := after.Services[k.Service]
 	if was.Eligible() && svc.Live == k.Pool && svc.Pool(k.Pool).eligible() == 0 {
-		r.Warning = "that was the last one: " + k.Service + " answers 503 until a backend of " + k.Pool + " is ready and up"
+		r.Warning = "that was the last one: " + svc.without() + " until a backend of " + k.Pool + " is ready and up"
 	}
 }
 

@@ -63,7 +63,7 @@ func (o Options) withDefaults() Options {
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "health", "drain", "damage", "drift", "storage"
+	Kind       string // "change", "health", "drain", "hold", "damage", "drift", "storage"
 	Service    string
 	Pool       string
 	Backend    string
@@ -126,10 +126,11 @@ func (c *Controller) Start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := c.enter(begin, found.Damage); err != nil {
+	first, err := c.enter(begin, found.Damage)
+	if err != nil {
 		return err
 	}
-	c.tellStart(begin, found.Damage)
+	c.tellStart(begin, first)
 	return nil
 }
 
@@ -160,26 +161,27 @@ func (c *Controller) begin(data []byte) (beginning, error) {
 }
 
 // enter saves the first State, swaps it in and starts what runs beside it.
-func (c *Controller) enter(b beginning, damage string) error {
+func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.now.Load()
 	if err := c.refuses(was); err != nil {
-		return err
+		return nil, err
 	}
 	next := &now{state: b.state, damage: damage}
 	var err error
 	if next.built, err = c.builder.build(b.state, was.built); err != nil {
-		return &Refusal{Kind: "conflict", What: err.Error(), Hint: "mend the file, then start again"}
+		return nil, &Refusal{Kind: "conflict", What: err.Error(), Hint: "mend the file, then start again"}
 	}
 	if err := c.saveStart(b); err != nil {
-		return err
+		return nil, err
 	}
 	next.checks = c.reconcile(b.state, nil)
 	c.install(was, next)
-	c.running.Add(1)
+	c.running.Add(2)
 	go c.sweep()
-	return nil
+	go c.endPauses()
+	return next, nil
 }
 
 // saveStart writes the start into the history, and the State when it is a new one.
@@ -205,10 +207,13 @@ func sourceName(file string) string {
 	return file
 }
 
-func (c *Controller) tellStart(b beginning, damage string) {
+func (c *Controller) tellStart(b beginning, first *now) {
 	at := c.opts.Now()
-	if damage != "" {
+	if damage := first.damage; damage != "" {
 		c.tell(Event{Time: at, Kind: "damage", Text: damage, Generation: b.state.Generation})
+	}
+	for _, e := range c.gaps(&now{built: &built{}}, first) {
+		c.tell(e)
 	}
 	for _, r := range b.ends {
 		c.tell(Event{Time: at, Kind: "drift", Service: r.service, Text: r.text, Cause: &b.cause, Generation: b.state.Generation})

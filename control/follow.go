@@ -14,6 +14,11 @@ import (
 func (c *Controller) follow(o order, op *Operation, was State, leavers []leaver) {
 	c.operations.add(op)
 	c.running.Add(1)
+	if o.over != nil {
+		op.inside = o.inside
+		go c.followCalm(op, o.over)
+		return
+	}
 	if o.rises != nil {
 		go c.followRise(op, *o.rises)
 		return

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"sluice/drain"
 )
@@ -140,6 +141,12 @@ func (r Receipt) what() string {
 		b.WriteString(": already " + r.state())
 	case r.From != "" || r.To != "":
 		b.WriteString(": " + r.From + " → " + r.To)
+	}
+	if r.Until != nil {
+		fmt.Fprintf(&b, " for %s", r.Until.Sub(r.Began).Round(time.Second))
+	}
+	if r.Held > 0 {
+		fmt.Fprintf(&b, ", %d waited", r.Held)
 	}
 	if r.Release != "" {
 		b.WriteString(" (release " + r.Release + ")")

@@ -20,6 +20,7 @@ type saved struct {
 type savedService struct {
 	Live     *Decision               `json:"live,omitempty"`
 	Previous string                  `json:"previous,omitempty"`
+	Paused   *Pause                  `json:"paused,omitempty"`
 	Backends map[string]savedBackend `json:"backends,omitempty"` // by POOL/ADDRESS
 }
 
@@ -33,7 +34,7 @@ type savedBackend struct {
 func (s State) encode() ([]byte, error) {
 	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}}
 	for name, svc := range s.Services {
-		if one := svc.decisions(); one.Live != nil || one.Previous != "" || len(one.Backends) > 0 {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || len(one.Backends) > 0 {
 			out.Services[name] = one
 		}
 	}
@@ -41,7 +42,7 @@ func (s State) encode() ([]byte, error) {
 }
 
 func (svc *Service) decisions() savedService {
-	out := savedService{Live: svc.Decided, Previous: svc.Previous, Backends: map[string]savedBackend{}}
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Backends: map[string]savedBackend{}}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
@@ -118,11 +119,21 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	if next.Previous == next.Live {
 		next.Previous = ""
 	}
+	next.Paused = j.pause(svc.Name, old.Paused)
 	out := &next
 	for _, name := range sortedKeys(old.Backends) {
 		out = j.backend(out, old.Backends[name])
 	}
 	return out
+}
+
+// pause goes on over a restart, however long that took: whoever paused a service is still at work on it.
+func (j *joiner) pause(service string, p *Pause) *Pause {
+	if p != nil && !p.Until.After(j.at) {
+		j.ended(service, "the pause of %s was over before this start: it serves", service)
+		return nil
+	}
+	return p
 }
 
 func (j *joiner) previous(svc *Service, pool string) string {

@@ -37,6 +37,7 @@ type Service struct {
 	Decided  *Decision       // on Live; nil: nobody decided, the file's word holds
 	Since    time.Time       // when Live became so
 	Cause    Cause           // of that
+	Paused   *Pause          // its new requests wait; nil: they do not
 	Pools    []*Pool
 }
 
@@ -62,6 +63,7 @@ type Backend struct {
 	// Incarnation rises when all that was found so far no longer counts, as when an operator says that a server is ready
 	// again: it was probably started anew in between.
 	Incarnation uint64
+	Risen       bool // it was up once in this incarnation
 }
 
 // Decision is what an operator decided, and what the file said at that time. The file wins again once it says something else.

@@ -52,6 +52,30 @@ type ServiceStatus struct {
 	Pools    []PoolStatus   `json:"pools"`
 	Drift    []Drift        `json:"drift,omitempty"`
 	Traffic  Traffic        `json:"traffic"`
+	Hold     HoldStatus     `json:"hold"`
+}
+
+// HoldStatus is what waits for a backend, and what became of all that waited since the process began.
+type HoldStatus struct {
+	State    string     `json:"state"` // "serving", "paused", "waiting" for a backend, "releasing" what waited, "failing" as nobody is up
+	Paused   *Pause     `json:"paused,omitempty"`
+	Why      string     `json:"why,omitempty"` // of "waiting" and "failing": what is with the backends
+	Held     int        `json:"held"`          // waits now
+	Bytes    int64      `json:"bytes"`         // of that
+	Oldest   *time.Time `json:"oldest,omitempty"`
+	OldestMS int64      `json:"oldest_ms,omitempty"` // how long the oldest has waited
+	Entered  int64      `json:"entered"`
+	Released int64      `json:"released"`
+	Left     int64      `json:"left"` // given up by their clients
+	Shed     int64      `json:"shed"` // answered 503
+	ShedBy   ShedBy     `json:"shed_by"`
+}
+
+// ShedBy says which cap it was.
+type ShedBy struct {
+	Age      int64 `json:"age"`
+	Requests int64 `json:"requests"`
+	Bytes    int64 `json:"bytes"`
 }
 
 // RollbackStatus says whether `rollback` would work now, and to what.
@@ -132,7 +156,10 @@ type Receipt struct {
 	Switched   float64   `json:"switched_ms"` // from the call to the moment the new snapshot was in place
 	Done       bool      `json:"done"`        // false: still draining, or waiting to be up
 	Unchanged  bool      `json:"unchanged,omitempty"`
-	Warning    string    `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
+	// Until is when a pause ends by itself, and Held how many waited when it was ended.
+	Until   *time.Time `json:"until,omitempty"`
+	Held    int        `json:"held,omitempty"`
+	Warning string     `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
 	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done

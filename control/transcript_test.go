@@ -127,6 +127,7 @@ func (p *player) commands() map[string]func(block, []string) {
 	return map[string]func(block, []string){
 		"config":   func(b block, _ []string) { p.cfg = fileOf(p.t, b.input...) },
 		"start":    func(block, []string) { p.begin() },
+		"close":    func(block, []string) { p.c.Close() },
 		"restart":  func(block, []string) { p.restart() },
 		"up":       func(_ block, w []string) { p.servers.up(w[0], w[1:]...) },
 		"down":     func(b block, w []string) { p.servers.down(strings.Join(b.input, " "), w...) },
@@ -138,6 +139,9 @@ func (p *player) commands() map[string]func(block, []string) {
 		"drain":    func(_ block, w []string) { p.admin(w, Drain) },
 		"ready":    func(_ block, w []string) { p.admin(w, Ready) },
 		"maint":    func(_ block, w []string) { p.admin(w, Maint) },
+		"pause":    func(_ block, w []string) { p.pause(w) },
+		"resume":   func(_ block, w []string) { p.did(p.c.Resume(p.t.Context(), w[0], nil, operator())) },
+		"room":     func(_ block, w []string) { p.room(w[0]) },
 		"disk":     func(_ block, w []string) { p.setDisk(w[0]) },
 		"damage":   func(b block, _ []string) { p.disk.damage = strings.Join(b.input, " ") },
 		"stop":     func(block, []string) { p.c.Stopping(Cause{By: "signal", Via: "signal", Verb: "stop"}) },
@@ -243,6 +247,22 @@ func (p *player) did(op *Operation, err error) {
 	}
 }
 
+func (p *player) pause(w []string) {
+	var want PauseWant
+	if len(w) > 1 {
+		want.For = mustDuration(p.t, w[1])
+	}
+	p.did(p.c.Pause(p.t.Context(), w[0], want, operator()))
+}
+
+func (p *player) room(service string) {
+	s, _ := p.c.ServiceStatus(service)
+	p.printf("%s %s", s.Hold.State, s.Hold.Why)
+	if h := s.Hold.Paused; h != nil {
+		p.printf("paused by %s %s ago, for %s more", h.Cause.By, time.Since(h.Since), time.Until(h.Until))
+	}
+}
+
 func (p *player) setDisk(how string) {
 	if how == "full" {
 		p.disk.fail(errors.New("no space left on device"))
@@ -254,8 +274,8 @@ func (p *player) setDisk(how string) {
 func (p *player) printEvents() {
 	var health []string
 	for _, e := range p.heard() {
-		if e.Kind == "health" {
-			health = append(health, e.Text)
+		if e.Kind == "health" || e.Kind == "hold" { // in no order
+			health = append(health, e.Kind+": "+e.Text)
 			continue
 		}
 		text := e.Text
@@ -266,7 +286,7 @@ func (p *player) printEvents() {
 	}
 	slices.Sort(health)
 	for _, line := range slices.Compact(health) {
-		p.printf("health: %s", line)
+		p.printf("%s", line)
 	}
 }
 
@@ -275,6 +295,8 @@ func outcome(r Receipt) string {
 	switch {
 	case r.Drain != nil:
 		return r.Drain.String()
+	case r.Done && (r.Verb == "pause" || r.Verb == "resume"):
+		return "nothing is inside, or waits"
 	case r.Done:
 		return "up, release " + r.Release
 	}
@@ -291,6 +313,9 @@ func (p *player) printSwaps() {
 			addresses = append(addresses, b.Name)
 		}
 		is := fmt.Sprintf("%s (%s)", svc.Live.Name, strings.Join(addresses, " "))
+		if svc.Hold {
+			is += map[bool]string{true: " requests wait, as planned", false: " requests wait"}[svc.Planned]
+		}
 		if p.seen[name] != is {
 			p.printf("swap %d: %s → %s", snapshot.Generation, name, is)
 		}

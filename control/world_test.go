@@ -153,6 +153,7 @@ func fileOf(t testing.TB, services ...string) *config.Config {
 		svc.Health = config.Health{
 			Path: "/health", Interval: 2 * time.Second, FastInterval: 500 * time.Millisecond, Timeout: time.Second, Rise: 2, Fall: 3,
 		}
+		svc.Hold = config.Hold{Age: 30 * time.Second, Requests: 1000, Bytes: 64 << 20, Ramp: 100}
 		svc.Drain = config.Drain{Timeout: 30 * time.Second, Stream: 10 * time.Second, WebSocket: 10 * time.Second}
 		for _, f := range fields[1:] {
 			key, value, ok := strings.Cut(f, "=")
@@ -162,6 +163,10 @@ func fileOf(t testing.TB, services ...string) *config.Config {
 			switch key {
 			case "live":
 				svc.Live = value
+			case "hold":
+				svc.Hold.On, svc.Hold.Age = true, mustDuration(t, value)
+			case "when_down":
+				svc.WhenDown = value
 			case "unchecked":
 				svc.Health.Off = true
 			default:
@@ -174,6 +179,14 @@ func fileOf(t testing.TB, services ...string) *config.Config {
 		cfg.Services = append(cfg.Services, svc)
 	}
 	return cfg
+}
+
+func mustDuration(t testing.TB, text string) time.Duration {
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 func poolOf(name, addresses string) config.Pool {

@@ -85,6 +85,9 @@ func (a *AccessLog) Done(ex *proxy.Exchange, took time.Duration) {
 	if ex.Retries > 0 {
 		e.Int("retries", ex.Retries)
 	}
+	if ex.Held > 0 {
+		e.Float64("held_ms", milliseconds(ex.Held))
+	}
 	e.Str("request_id", ex.ID())
 	if ex.Err != nil {
 		e.Str("fault", ex.Err.Fault.String()).Str("error", ex.Err.Error())

@@ -82,6 +82,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if n := countersOf(snapshot, svc); n != nil {
 			collectService(ch, svc.Name, n)
 		}
+		collectHold(ch, svc.Name, &svc.Hold)
 		for j := range svc.Pools {
 			collectPool(ch, svc.Name, &svc.Pools[j])
 		}

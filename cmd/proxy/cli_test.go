@@ -60,6 +60,10 @@ func TestUsageErrors(t *testing.T) {
 		{"flip web green --bake 1m", "--bake is not in this version"},
 		{"drain web", "BACKEND is missing"},
 		{"rollback", "SERVICE is missing"},
+		{"pause", "SERVICE is missing"},
+		{"pause web --for 30", "--for"},
+		{"pause web --for 0s", "write a length such as 30s"},
+		{"resume web now", "one argument too many"},
 		{"status a b", "too many"},
 		{"history --limit -1", "--limit"},
 		{"check", "FILE is missing"},
@@ -104,7 +108,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	nowhere := "unix://" + filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "history", "stop"} {
+	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "history", "stop"} {
 		got := command(map[string]string{"SLUICE_ADMIN": nowhere}, strings.Fields(args)...)
 		if got.code != exitFailed || !strings.Contains(got.err, "no Sluice answers at "+nowhere) || !strings.Contains(got.err, "sluice run --config") {
 			t.Errorf("%s: exit %d %s", args, got.code, got.err)

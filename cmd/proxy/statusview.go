@@ -37,6 +37,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  live      %s  since %s (%s)\n", v.pool(s.Live, s.Release), age(v.now, s.Since), causeText(s.Cause))
 	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
+	v.hold(w, s.Hold)
 	for _, d := range s.Drift {
 		fmt.Fprintf(w, "  %s %s: decided %s, the file says %s (%s)\n", v.yellow("drift    "), d.What, d.Decided, d.File, d.Why)
 	}
