@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 )
 
@@ -44,6 +45,9 @@ func (w *worker) stream(r *Result) error {
 	return nil
 }
 
+// farewell is what may stand between the last event and the end: when to come back. An event is longer.
+var farewell = regexp.MustCompile(`^retry: [0-9]+\n\n$`)
+
 // nextEvent reads exactly the n-th event. It returns io.EOF if the body is whole before its first byte.
 func (w *worker) nextEvent(a *answer, n int) error {
 	want := event(n, a.release)
@@ -51,7 +55,7 @@ func (w *worker) nextEvent(a *answer, n int) error {
 	m, err := io.ReadFull(a.body, got)
 	var fault *Fault
 	switch {
-	case err == io.EOF:
+	case err == io.EOF, err == io.ErrUnexpectedEOF && farewell.Match(got[:m]):
 		return io.EOF
 	case err == io.ErrUnexpectedEOF:
 		return faultf(Short, "the body ended as if it were whole, inside event %d, after %.40q", n, got[:m])
