@@ -38,6 +38,9 @@ timeouts: {first: 200ms, body_grace: 100ms}
 		nc.SetDeadline(time.Now().Add(5 * time.Second))
 		br, status, last := bufio.NewReader(nc), "", true
 		for i, step := range row.steps {
+			if i > 0 && row.steps[0] == "" {
+				time.Sleep(2 * time.Second) // the kernel keeps a connection that says nothing for a second or more
+			}
 			if i > 0 {
 				time.Sleep(300 * time.Millisecond)
 			}
