@@ -107,6 +107,7 @@ type Service struct {
 	MaxBody int      // bytes of a request body; 0: no limit
 	Health  Health
 	Drain   Drain
+	Retry   Retry
 	Hold    Hold
 	// WhenDown is WhenDownFail, WhenDownHold or WhenDownOpen.
 	WhenDown string

@@ -44,6 +44,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"timeouts.write": seconds(c.Timeouts.Write), "timeouts.tunnel": seconds(c.Timeouts.Tunnel),
 		"timeouts.tls_handshake": seconds(c.Timeouts.TLSHandshake),
 		"shutdown.grace":         seconds(c.Shutdown.Grace), "shutdown.timeout": seconds(c.Shutdown.Timeout),
+		"retry.attempts": fmt.Sprint(s.Retry.Attempts), "retry.budget": fmt.Sprintf("%d%%", s.Retry.Budget),
 		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
 		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),

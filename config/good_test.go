@@ -69,6 +69,7 @@ func TestFourLines(t *testing.T) {
 		},
 		Drain: Drain{30 * time.Second, 10 * time.Second, 10 * time.Second},
 		Hold:  Hold{false, 30 * time.Second, 1000, 64 << 20, 100}, WhenDown: "fail",
+		Retry: Retry{4, 20},
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)
 }

@@ -13,7 +13,7 @@ const (
 
 // newService has every default that a service has before its pools are known.
 func newService(name string, line int) Service {
-	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Hold: defaultHold(), WhenDown: WhenDownFail, Line: line}
+	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Line: line}
 }
 
 func (v value) services(to *[]Service) {
@@ -73,6 +73,7 @@ func (s *reading) fields() fields {
 		"drain":           func(v value) { v.drain(&s.Drain) },
 		"hold":            func(v value) { v.hold(&s.Hold) },
 		"when_down":       func(v value) { v.word(&s.WhenDown, WhenDownFail, WhenDownHold, WhenDownOpen) },
+		"retry":           func(v value) { v.retry(&s.Retry) },
 	}
 }
 

@@ -107,6 +107,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Drain:    policy(svc.File),
 		Retry:    retryAfter(svc.File.Health.Interval),
 		Most:     int64(svc.File.MaxBody),
+		Resend:   &proxy.Resend{Attempts: svc.File.Retry.Attempts, Share: float64(svc.File.Retry.Budget) / 100},
 		Counters: bd.counter(svc.Name),
 		Hold:     gap.hold, Planned: gap.planned, Check: checkedPath(&svc.File.Health), Holds: holdsOf(&svc.File.Hold), Room: bd.room(svc.Name),
 	}

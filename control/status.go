@@ -139,6 +139,7 @@ type Traffic struct {
 	Requests int64    `json:"requests"`
 	Status   [6]int64 `json:"status"` // by first digit; 0: no answer
 	Retries  int64    `json:"retries"`
+	Denied   int64    `json:"retries_denied,omitempty"` // failures that were not sent again because the budget was spent
 	Lost     int64    `json:"lost"`
 }
 

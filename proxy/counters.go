@@ -10,6 +10,7 @@ import (
 type Counters struct {
 	Status   [6]atomic.Int64 // by the first digit of the status; 0 is for no answer at all
 	Retries  atomic.Int64
+	Denied   atomic.Int64                      // failures that were not sent again because the budget was spent
 	Lost     atomic.Int64                      // began to be answered and did not come to the end, by no fault of the client
 	BytesIn  atomic.Int64                      // of request bodies
 	BytesOut atomic.Int64                      // of response bodies
@@ -17,6 +18,7 @@ type Counters struct {
 	TookSum  atomic.Int64                      // nanoseconds
 	Pins     PinCounters                       // of a service that is sticky
 	Lasting  LastingCounters                   // of event streams, downloads and upgraded connections
+	budget   budget
 }
 
 // TookBounds are the upper bounds of Counters.Took.

@@ -11,7 +11,7 @@ import (
 // called while the lease is held, so that a drain cannot be over before it knows.
 func (p *Proxy) ended(ex *Exchange, lease *upstream.Lease, err error) error {
 	err = ex.missed(lease, err)
-	ex.again = err != nil && ex.Retries+1 < maxAttempts && ex.retryable(err)
+	ex.again = err != nil && ex.mayRepeat(err)
 	if gate := lease.Backend.Gate; gate.Closed() {
 		gate.Ended(p.ending(ex, err))
 	}

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"time"
+
 	"sluice/message"
 	"sluice/upstream"
 )
@@ -33,6 +35,26 @@ func (ex *Exchange) retryable(err error) bool {
 		return true // the client and the server have agreed how a repetition is told
 	}
 	return false // conservatively
+}
+
+// mayRepeat reports that a failed request is to be sent again: that it may be, has not been often, and is in the budget.
+func (ex *Exchange) mayRepeat(err error) bool {
+	policy := ex.Service.Resend
+	return ex.Retries+1 < policy.Attempts && ex.retryable(err) && ex.affordable(err, policy)
+}
+
+// affordable spends budget for a request that a backend may have read.
+func (ex *Exchange) affordable(err error, policy *Resend) bool {
+	up, ok := err.(*upstream.Error)
+	if ok && (!up.Sent || up.Untaken) {
+		return true
+	}
+	c := ex.Service.Counters
+	if c.budget.spend(policy.Share, c.succeeded(), time.Now()) {
+		return true
+	}
+	c.Denied.Add(1)
+	return false
 }
 
 // repeatable reports that the request may be sent again even where a backend may have read it. One that may not is not

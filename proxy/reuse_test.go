@@ -136,7 +136,7 @@ func TestAllBackendsRefuse(t *testing.T) {
 	}
 	c := w.ask(get)
 	c.has("HTTP/1.1 502")
-	if o := w.over(); o.Retries != maxAttempts-1 || o.Err.Fault != ByBackend {
+	if o := w.over(); o.Retries != defaultResend.Attempts-1 || o.Err.Fault != ByBackend {
 		t.Errorf("%+v: four attempts and no more", o)
 	}
 }

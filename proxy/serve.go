@@ -109,9 +109,6 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 	}
 }
 
-// maxAttempts is how often a request is sent at most; with that many failures more would only add to the load.
-const maxAttempts = 4
-
 // attempt sends the request to the leased backend and the response to the client.
 func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 	ex.enter(lease.Backend.Gate)

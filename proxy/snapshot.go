@@ -32,6 +32,8 @@ type Service struct {
 	Retry time.Duration // what Retry-After says when no backend is ready
 	Most  int64         // bytes of a request body; 0 is no limit
 
+	Resend *Resend // nil: as usual
+
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by
 	*Counters
@@ -59,6 +61,10 @@ func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 		if svc.Counters == nil {
 			svc.Counters = &Counters{}
 		}
+		if svc.Resend == nil {
+			svc.Resend = defaultResend
+		}
+		svc.budget.begin(time.Now())
 		if svc.Room == nil {
 			svc.Room = &Room{}
 		}
