@@ -32,7 +32,7 @@ const (
 )
 
 // defaultHold is off, but a pause needs caps too. Thirty seconds are half of what browsers and balancers wait for an
-// answer as a rule, a thousand requests cost some 30 MiB beside their bytes, and a hundred in the first second are few
+// answer as a rule, a thousand requests cost some 13 MiB beside their bytes, and a hundred in the first second are few
 // enough for a server that has just started.
 func defaultHold() Hold {
 	return Hold{Age: 30 * time.Second, Requests: 1000, Bytes: 64 << 20, Ramp: 100}
