@@ -205,6 +205,9 @@ func TestEachFaultIsNoticed(t *testing.T) {
 		{"stream cut between two events", Stream, say("RIGHT"), Short, true},
 		{"stream with an event left out", Stream, say("RIGHT", chunk(event(4, "blue"))), Wrong, false},
 		{"stream with an event of another release", Stream, say("RIGHT", chunk(event(3, "gren"))), Wrong, false},
+		{"stream told when to come back, and not ended", Stream, say("RIGHT", chunk("retry: 1500\n\n")), Short, false},
+		{"stream told to come back at no time", Stream, say("RIGHT", chunk("retry: soon\n\n"), "0\r\n\r\n"), Short, false},
+		{"stream told when to come back inside an event", Stream, say("RIGHT", chunk("id: 3\nretry: 1500\n\n"), "0\r\n\r\n"), Short, false},
 		{"stream with an event twice", Stream, say("RIGHT", chunk(event(2, "blue"))), Wrong, false},
 
 		{"websocket refused", WebSocket, say("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"), Status, false},
@@ -373,6 +376,7 @@ func TestGoodEnds(t *testing.T) {
 		do     crook
 		check  func(Count) bool
 	}{
+		{"stream ended with word of when to come back", Stream, say("RIGHT", chunk("retry: 1500\n\n"), "0\r\n\r\n"), func(n Count) bool { return n.Ended > 0 }},
 		{"stream ended at an event", Stream, say("RIGHT", "0\r\n\r\n"), func(n Count) bool { return n.Ended > 0 }},
 		{"websocket going away", WebSocket, afterFirstMessage(shout(frameOf(opClose, "\x03\xe9bye"))), func(n Count) bool { return n.Ended > 0 }},
 		{"websocket restarting", WebSocket, afterFirstMessage(shout(frameOf(opClose, "\x03\xf4"))), func(n Count) bool { return n.Ended > 0 }},
