@@ -14,12 +14,14 @@ import (
 	"time"
 
 	"sluice/control"
+	"sluice/drain"
 )
 
 // Operation is a change that was made and may take time to be over.
 type Operation interface {
-	Done() <-chan struct{}    // closed when it is over
-	Receipt() control.Receipt // how it stands now
+	Done() <-chan struct{}          // closed when it is over
+	Receipt() control.Receipt       // how it stands now
+	Inside(limit int) drain.Listing // the oldest of what it waits for; nothing when it is over
 }
 
 // Controller is who decides. Each change returns as soon as it is in force, with the Operation that follows it to its
@@ -32,6 +34,7 @@ type Controller interface {
 	Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error)
 	Operation(id string) (Operation, bool) // one of the latest, by the id of its receipt
 	Status() control.Status
+	Inside(want control.InsideWant) (drain.Listing, error)
 	History(service string, max int) ([]control.Entry, error)
 	Generation() uint64
 }

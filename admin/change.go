@@ -14,6 +14,8 @@ type waiting struct {
 	wait   bool          // until it is done
 	limit  time.Duration // but no longer than this
 	stream bool          // and be told of the progress
+	items  int           // with so much of what is inside
+	maxCut int           // more than this that was cut fails the call; negative: any number is fine
 }
 
 const (
@@ -39,8 +41,17 @@ func readWaiting(r *http.Request, a arguments) (waiting, error) {
 	if limit == 0 || limit > longestWait {
 		limit = longestWait
 	}
+	items, err := a.count("limit", itemsByDefault, mostItems)
+	if err != nil {
+		return waiting{}, err
+	}
+	maxCut, err := readMaxCut(a)
+	if err != nil {
+		return waiting{}, err
+	}
+	wait = wait || stream || maxCut >= 0
 	stream = stream || wait && strings.Contains(r.Header.Get("Accept"), ndjson)
-	return waiting{wait: wait || stream, limit: limit, stream: stream}, nil
+	return waiting{wait: wait, limit: limit, stream: stream, items: items, maxCut: maxCut}, nil
 }
 
 // cause says who asks. On a unix socket the kernel knows, whatever the caller says; `by` adds the name of a person or of
@@ -101,6 +112,10 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, op Operation, wa
 	}
 	control.SetWriteDeadline(s.opts.Now().Add(writeWait))
 	code, receipt := http.StatusOK, op.Receipt()
+	if p := wait.judge(receipt, over); p != nil {
+		p.Receipt = &receipt
+		return p
+	}
 	if !over {
 		code = http.StatusAccepted
 		w.Header().Set("Location", "/v1/operations/"+receipt.ID)

@@ -19,6 +19,7 @@ import (
 
 	"sluice/config"
 	"sluice/control"
+	"sluice/drain"
 )
 
 // Client asks a running Sluice. All methods may be called concurrently. Errors are a *Problem when Sluice refused, a
@@ -119,6 +120,27 @@ func (c *Client) History(ctx context.Context, service string, limit int) (Histor
 	return h, c.get(ctx, "/v1/history", query, &h)
 }
 
+// Inside lists what is inside of a service, or of all for "".
+func (c *Client) Inside(ctx context.Context, want control.InsideWant) (drain.Listing, error) {
+	query, path := url.Values{}, "/v1/inside"
+	if want.Service != "" {
+		path = servicePath(want.Service, "inside")
+	}
+	for name, value := range map[string]string{"pool": want.Pool, "backend": want.Backend} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if want.Limit > 0 {
+		query.Set("limit", strconv.Itoa(min(want.Limit, mostInside)))
+	}
+	if want.Draining {
+		query.Set("draining", "true")
+	}
+	var l drain.Listing
+	return l, c.get(ctx, path, query, &l)
+}
+
 // Want is how a change is asked for.
 type Want struct {
 	Release string        // of flip and rollback; "": any
@@ -129,6 +151,8 @@ type Want struct {
 	Timeout time.Duration // but no longer; zero: Sluice's own limit
 	IfMatch uint64        // the generation that was seen; zero: any
 	Key     string        // Idempotency-Key; "": none
+	MaxCut  *int          // more than this that was cut is a Problem of the outcome; nil: any number is fine
+	Items   int           // how many of what is inside a Progress lists; zero: Sluice's own number
 	// Progress is told, while waiting, how far it is. nil: nobody asks.
 	Progress func(Progress)
 }
@@ -137,6 +161,8 @@ type Want struct {
 type Outcome struct {
 	Receipt control.Receipt
 	Over    bool // it has ended; otherwise nobody waited, or the limit was reached
+	// Problem says that more was cut than was allowed. The change was made all the same.
+	Problem *Problem
 }
 
 // Flip makes pool the live one.
@@ -208,6 +234,12 @@ func (c *Client) change(ctx context.Context, path string, query url.Values, want
 	if want.Wait {
 		query.Set("stream", "true")
 	}
+	if want.MaxCut != nil {
+		query.Set("max_cut", strconv.Itoa(*want.MaxCut))
+	}
+	if want.Wait && want.Items > 0 {
+		query.Set("limit", strconv.Itoa(min(want.Items, mostItems)))
+	}
 	header := http.Header{}
 	if want.IfMatch > 0 {
 		header.Set("If-Match", fmt.Sprintf("%q", strconv.FormatUint(want.IfMatch, 10)))
@@ -247,7 +279,7 @@ func (c *Client) readLines(body io.Reader, tell func(Progress), cancel context.C
 			return Outcome{}, &LostError{c.address, err}
 		}
 		if line.Receipt != nil {
-			return Outcome{Receipt: *line.Receipt, Over: line.Over}, nil
+			return Outcome{Receipt: *line.Receipt, Over: line.Over, Problem: line.Problem}, nil
 		}
 		if line.Progress != nil && tell != nil {
 			tell(*line.Progress)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -34,6 +35,29 @@ func (o *fakeOperation) Receipt() control.Receipt {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.receipt
+}
+
+func (o *fakeOperation) Inside(limit int) drain.Listing {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	all := o.receipt.Inside
+	l := drain.Listing{Items: all[:min(limit, len(all))], More: max(0, len(all)-limit)}
+	for _, it := range all {
+		l.Count(it.Class, 1)
+	}
+	return l
+}
+
+// endWith ends it with so much cut.
+func (o *fakeOperation) endWith(cut int) {
+	o.mu.Lock()
+	o.receipt.Done, o.receipt.Inside = true, nil
+	o.receipt.Drain = &drain.Report{Count: drain.Count{Found: 7, Cut: cut, Finished: 7 - cut}}
+	for range cut {
+		o.receipt.Drain.CutList = append(o.receipt.Drain.CutList, drain.Item{ID: "a-1", Class: drain.WebSocket})
+	}
+	o.mu.Unlock()
+	close(o.done)
 }
 
 func (o *fakeOperation) end() {
@@ -126,6 +150,16 @@ func (f *fake) Operation(id string) (Operation, bool) {
 
 func (f *fake) Status() control.Status {
 	return control.Status{Generation: f.Generation(), Version: "test", Services: []control.ServiceStatus{{Name: "web", Live: "blue", Path: "/"}}}
+}
+
+func (f *fake) Inside(want control.InsideWant) (drain.Listing, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, fmt.Sprintf("inside %q %q %q %v %d", want.Service, want.Pool, want.Backend, want.Draining, want.Limit))
+	l := drain.Listing{Items: []drain.Item{{ID: "a-1", Class: drain.Stream, Path: "/\x1b[2J"}, {ID: "b-1", Class: drain.Request}}, More: 3}
+	l.Count(drain.Request, 4)
+	l.Count(drain.Stream, 1)
+	return l, f.err
 }
 
 func (f *fake) History(service string, max int) ([]control.Entry, error) {

@@ -9,7 +9,7 @@ import (
 	"sluice/control"
 )
 
-// Problem is why a call was not carried out, as a document. Nothing was changed.
+// Problem is why a call was not carried out, as a document. Nothing was changed, except where there is a Receipt.
 //
 // RFC 9457 §3: "A problem details object can have the following members: type, status, title, detail, instance", and may
 // be extended; hint and generation are our extensions.
@@ -20,6 +20,9 @@ type Problem struct {
 	Detail     string `json:"detail"`         // what happened this time
 	Hint       string `json:"hint,omitempty"` // the next step
 	Generation uint64 `json:"generation"`     // of the state that refused
+
+	// Receipt is there when the change was made all the same: of the kind "cut" alone.
+	Receipt *control.Receipt `json:"receipt,omitempty"`
 }
 
 const problemType = "urn:sluice:problem:"
@@ -43,6 +46,7 @@ var titles = map[string]string{
 	"stopping":    "Sluice is on its way out",
 	"timeout":     "The change was not made in time",
 	"internal":    "Sluice failed",
+	"cut":         "More was cut than allowed",
 }
 
 // Error is the detail and the next step.

@@ -98,11 +98,14 @@ func (p *repeats) forget(one *repeat) {
 	p.order = slices.DeleteFunc(p.order, func(o *repeat) bool { return o == one })
 }
 
-// fingerprint is what makes two requests the same: all but how long to wait for the answer.
+// aboutTheAnswer are the arguments that say how to answer, and nothing of the change.
+var aboutTheAnswer = []string{"wait", "timeout", "stream", "limit", "max_cut"}
+
+// fingerprint is what makes two requests the same: all but how to answer.
 func fingerprint(r *http.Request, a arguments) string {
 	parts := []string{r.Method, r.URL.EscapedPath(), r.Header.Get("If-Match")}
 	for name, value := range a.values {
-		if name != "wait" && name != "timeout" && name != "stream" {
+		if !slices.Contains(aboutTheAnswer, name) {
 			parts = append(parts, name+"="+value)
 		}
 	}

@@ -19,26 +19,33 @@ type route struct {
 }
 
 func (s *Server) table() []route {
-	waits := []string{"wait", "timeout", "stream"}
+	waits := []string{"wait", "timeout", "stream", "limit"}
 	change := append([]string{"by", "note"}, waits...)
+	drains := append(slices.Clone(change), "max_cut") // what may cut something, and have a bound on it
+	inside := []string{"limit", "pool", "backend", "draining"}
 	table := []route{
 		call("GET /healthz", nil, s.healthz),
 		call("GET /metrics", nil, s.metrics),
 		call("GET /v1/status", nil, s.status),
 		call("GET /v1/services/{service}", nil, s.service),
+		call("GET /v1/inside", []string{"limit", "pool", "draining"}, s.inside),
+		call("GET /v1/services/{service}/inside", inside, s.inside),
 		call("GET /v1/history", []string{"service", "limit"}, s.history),
-		call("GET /v1/operations/{id}", waits, s.operation),
-		call("POST /v1/services/{service}/flip", append([]string{"pool", "release"}, change...), s.flip),
-		call("POST /v1/services/{service}/rollback", append([]string{"release"}, change...), s.rollback),
+		call("GET /v1/operations/{id}", append(slices.Clone(waits), "max_cut"), s.operation),
+		call("POST /v1/services/{service}/flip", append([]string{"pool", "release"}, drains...), s.flip),
+		call("POST /v1/services/{service}/rollback", append([]string{"release"}, drains...), s.rollback),
 		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
 		call("POST /v1/services/{service}/resume", change, s.resume),
 		call("POST /v1/stop", change, s.stop),
 	}
 	for _, verb := range []string{"drain", "ready", "maint"} {
-		known := append([]string{"pool"}, change...)
+		known := drains
+		if verb == "ready" {
+			known = change
+		}
 		table = append(table,
-			call("POST /v1/services/{service}/backends/{backend}/"+verb, known, s.setAdmin(verb)),
-			call("POST /v1/services/{service}/backends/{pool}/{backend}/"+verb, change, s.setAdmin(verb)))
+			call("POST /v1/services/{service}/backends/{backend}/"+verb, append([]string{"pool"}, known...), s.setAdmin(verb)),
+			call("POST /v1/services/{service}/backends/{pool}/{backend}/"+verb, known, s.setAdmin(verb)))
 	}
 	return table
 }

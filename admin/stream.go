@@ -14,6 +14,8 @@ import (
 type Line struct {
 	Progress *Progress        `json:"progress,omitempty"`
 	Receipt  *control.Receipt `json:"receipt,omitempty"`
+	// Problem is there beside Receipt when more was cut than max_cut allows.
+	Problem *Problem `json:"problem,omitempty"`
 	// Over says, beside Receipt, that the operation has ended; without it the limit of the wait was reached.
 	Over bool `json:"over,omitempty"`
 }
@@ -23,14 +25,17 @@ type Progress struct {
 	Elapsed  float64             `json:"elapsed_ms"` // since the call
 	Inside   int                 `json:"inside"`
 	InsideBy map[drain.Class]int `json:"inside_by,omitempty"`
-	Items    []drain.Item        `json:"items,omitempty"` // oldest first, at most 20
+	Items    []drain.Item        `json:"items,omitempty"` // oldest first; 20 unless the caller wants another number
+	More     int                 `json:"more,omitempty"`  // how many are not among them
 }
 
 const (
 	// progressEvery is often enough for a person to see it move.
 	progressEvery = 250 * time.Millisecond
-	// mostItems bounds a line; the oldest are what a drain waits for.
-	mostItems = 20
+	// itemsByDefault is what a person can look through; the oldest are what a drain waits for.
+	itemsByDefault = 20
+	// mostItems bounds a line to about half a megabyte.
+	mostItems = 1000
 )
 
 // stream writes a line at once and then each progressEvery, until the operation or the wait is over.
@@ -45,7 +50,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, op Operation, wa
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
 	for !isOver(op) && ctx.Err() == nil {
-		if out.write(Line{Progress: progress(op.Receipt(), s.opts.Now().Sub(began))}) != nil {
+		if out.write(Line{Progress: progress(op.Inside(wait.items), s.opts.Now().Sub(began))}) != nil {
 			return
 		}
 		select {
@@ -56,16 +61,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, op Operation, wa
 	}
 	over := isOver(op)
 	receipt := op.Receipt()
-	out.write(Line{Receipt: &receipt, Over: over})
+	out.write(Line{Receipt: &receipt, Problem: wait.judge(receipt, over), Over: over})
 }
 
-func progress(r control.Receipt, elapsed time.Duration) *Progress {
-	p := &Progress{Elapsed: float64(elapsed.Microseconds()) / 1000, Inside: len(r.Inside), InsideBy: map[drain.Class]int{}}
-	for _, it := range r.Inside {
-		p.InsideBy[it.Class]++
-	}
-	p.Items = r.Inside[:min(len(r.Inside), mostItems)]
-	return p
+func progress(l drain.Listing, elapsed time.Duration) *Progress {
+	return &Progress{Elapsed: float64(elapsed.Microseconds()) / 1000, Inside: l.Total, InsideBy: l.By, Items: l.Items, More: l.More}
 }
 
 // lineWriter sends each line as soon as it is written.
@@ -74,7 +74,7 @@ type lineWriter struct {
 	*json.Encoder
 }
 
-func (l lineWriter) write(line Line) error {
+func (l lineWriter) write(line any) error {
 	l.control.SetWriteDeadline(time.Now().Add(writeWait))
 	if err := l.Encode(line); err != nil {
 		return err

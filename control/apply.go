@@ -38,7 +38,7 @@ type order struct {
 	awaits func(after State, k Key) bool         // whose earlier gates must be empty too; nil: none
 	rises  *Key                                  // the backend that must be up before it is done; nil: none
 	over   func() (over, done bool)              // for what drains nothing: whether it has ended, and whether as it should; nil: see above
-	inside func() []drain.Item                   // what that waits for
+	inside func(limit int) drain.Listing         // what that waits for
 }
 
 func (c *Controller) apply(ctx context.Context, o order) (Applied, error) {
@@ -153,6 +153,12 @@ func (c *Controller) enact(o order, op *Operation, was, next *now) {
 // those gates. They are listed before they are closed, so that no look at the State misses who is inside.
 func (c *Controller) install(was, next *now) []leaver {
 	gone := was.built.gone(next.built)
+	for i := range gone {
+		gone[i].since = c.opts.Now()
+		if svc := was.state.Services[gone[i].Service]; svc != nil {
+			gone[i].policy = policy(svc.File)
+		}
+	}
 	next.leaving = append(unfinished(was.leaving), gone...)
 	c.opts.Proxy.Swap(next.built.snapshot)
 	c.now.Store(next)

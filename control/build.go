@@ -167,6 +167,8 @@ type leaver struct {
 	Key
 	gate     *drain.Gate
 	endpoint *upstream.Endpoint
+	since    time.Time    // when it was closed
+	policy   drain.Policy // by which it is emptied
 }
 
 // gone returns what had an open gate in old and has not the same one in next.

@@ -24,7 +24,7 @@ func (c *Controller) follow(o order, op *Operation, was State, leavers []leaver)
 		return
 	}
 	jobs := c.jobs(was, leavers)
-	op.inside = func() []drain.Item { return c.inside(jobs) }
+	op.inside = func(limit int) drain.Listing { return c.listing(limit, leavers) }
 	reports := c.startDrains(jobs)
 	go c.followDrain(op, reports, len(jobs))
 }
@@ -56,14 +56,6 @@ func closeIdle(leavers []leaver) {
 	for _, l := range leavers {
 		l.endpoint.CloseIdle()
 	}
-}
-
-func (c *Controller) inside(jobs []drain.Job) []drain.Item {
-	var all []drain.Item
-	for _, job := range jobs {
-		all = append(all, job.Inside()...)
-	}
-	return all
 }
 
 // startDrains runs each job in a goroutine and returns once all gates are closed.

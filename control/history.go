@@ -72,7 +72,7 @@ func (e Entry) short() ([]byte, error) {
 	record, err := json.Marshal(e)
 	for err == nil && len(record) > maxRecord && e.Outcome != nil && e.Outcome.Drain != nil && len(e.Outcome.Drain.CutList) > 0 {
 		outcome, report := *e.Outcome, *e.Outcome.Drain
-		report.CutList = report.CutList[:len(report.CutList)/2]
+		report.KeepCuts(len(report.CutList) / 2)
 		outcome.Drain, e.Outcome = &report, &outcome
 		record, err = json.Marshal(e)
 	}

@@ -88,7 +88,7 @@ func (c *Controller) Pause(ctx context.Context, service string, want PauseWant, 
 		r.Service, r.From, r.To = service, before.Services[service].word(), "paused"
 		r.Until = &after.Services[service].Paused.Until
 	}
-	o.inside = func() []drain.Item { return c.insideOf(service) }
+	o.inside = func(limit int) drain.Listing { return c.look(limit, c.gatesOf(service), c.now.Load().leaving) }
 	o.over = func() (over, done bool) {
 		return c.State().Services[service].Paused == nil, c.quiet(service)
 	}
@@ -142,13 +142,6 @@ func (c *Controller) gatesOf(service string) (gates []*drain.Gate) {
 		}
 	}
 	return gates
-}
-
-func (c *Controller) insideOf(service string) []drain.Item {
-	if gates := c.gatesOf(service); len(gates) > 0 {
-		return c.opts.Proxy.Ledger.Inside(gates...)
-	}
-	return nil
 }
 
 func (c *Controller) quiet(service string) bool {

@@ -13,8 +13,8 @@ import (
 // Operation is a change whose consequences take their time. The change itself has been made when there is one.
 type Operation struct {
 	done   chan struct{}
-	told   chan struct{}       // closed when the change itself was told of: its outcome comes after it
-	inside func() []drain.Item // set before the operation is handed out
+	told   chan struct{}                 // closed when the change itself was told of: its outcome comes after it
+	inside func(limit int) drain.Listing // set before the operation is handed out; nil: it waits for no gate
 
 	mu      sync.Mutex
 	receipt Receipt
@@ -29,12 +29,25 @@ func (op *Operation) Done() <-chan struct{} { return op.done }
 // Receipt returns the receipt as it is now, with what is still inside while the operation is not over.
 func (op *Operation) Receipt() Receipt {
 	op.mu.Lock()
-	r, ended := op.receipt, op.ended
+	r := op.receipt
 	op.mu.Unlock()
-	if !ended && op.inside != nil {
-		r.Inside = op.inside()
-	}
+	l := op.Inside(mostInside)
+	r.Inside, r.InsideTotal = l.Items, l.Total
 	return r
+}
+
+// mostInside bounds the list in the receipt of an operation that goes on.
+const mostInside = 1000
+
+// Inside lists the oldest of what the operation waits for; nothing once it is over.
+func (op *Operation) Inside(limit int) drain.Listing {
+	op.mu.Lock()
+	ended := op.ended
+	op.mu.Unlock()
+	if ended || op.inside == nil {
+		return drain.Listing{}
+	}
+	return op.inside(limit)
 }
 
 // set changes the receipt.
@@ -176,7 +189,7 @@ func (r Receipt) String() string {
 	case r.Drain != nil:
 		s += "; " + r.Drain.String()
 	case !r.Done && len(r.Inside) > 0:
-		s += fmt.Sprintf("; %d still inside", len(r.Inside))
+		s += fmt.Sprintf("; %d still inside", max(r.InsideTotal, len(r.Inside)))
 	case !r.Done:
 		s += "; not done yet"
 	}

@@ -163,8 +163,10 @@ type Receipt struct {
 	Warning string     `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
-	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done
-	Cause  Cause         `json:"cause"`
+	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done: the oldest thousand
+	// InsideTotal is how many are still inside, listed or not.
+	InsideTotal int   `json:"inside_total,omitempty"`
+	Cause       Cause `json:"cause"`
 }
 
 // Refusal is a change that was not made, and why. Nothing changed.

@@ -40,6 +40,7 @@ type view struct {
 	c     *Controller
 	at    time.Time
 	gates map[Key][]*drain.Gate // all gates of a backend that may have somebody inside
+	by    map[*drain.Gate]map[drain.Class]int
 }
 
 func (c *Controller) view() *view {
@@ -149,11 +150,16 @@ func keepAlive(k upstream.KeepAlive) *KeepAliveStatus {
 }
 
 func (v *view) classes(k Key) map[drain.Class]int {
-	by := map[drain.Class]int{}
-	for _, item := range v.c.opts.Proxy.Ledger.Inside(v.gates[k]...) {
-		by[item.Class]++
+	if v.by == nil {
+		v.by = v.c.opts.Proxy.Ledger.ByGate() // one look for all backends
 	}
-	return by
+	sum := map[drain.Class]int{}
+	for _, g := range v.gates[k] {
+		for class, n := range v.by[g] {
+			sum[class] += n
+		}
+	}
+	return sum
 }
 
 func (v *view) traffic(service string) Traffic {

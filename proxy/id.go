@@ -57,6 +57,6 @@ func (id *requestID) adopt(value []byte) bool {
 }
 
 // key tells the request from all others, whatever id it took over.
-func (id *requestID) key() any { return [2]uint64{binary.BigEndian.Uint64(id.base[:]), id.seq} }
+func (id *requestID) key() [2]uint64 { return [2]uint64{binary.BigEndian.Uint64(id.base[:]), id.seq} }
 
 func (id *requestID) bytes() []byte { return id.text[:id.n] }

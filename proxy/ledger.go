@@ -64,7 +64,7 @@ func (s *ledgerShard) each(f func(*Exchange)) {
 // Inside lists what is inside of the gates; with none given, what is inside of any.
 func (l *Ledger) Inside(gates ...*drain.Gate) []drain.Item {
 	var items []drain.Item
-	now, wanted := l.Clock.Now(), newGates(gates)
+	now, wanted := time.Now(), newGates(gates)
 	l.each(func(ex *Exchange) {
 		if it, ok := ex.item(wanted, now); ok {
 			items = append(items, it)

@@ -30,7 +30,7 @@ func (g gates) has(one *drain.Gate) bool {
 // Its cost in memory is bounded by that, however much is inside.
 func (l *Ledger) Look(limit int, list ...*drain.Gate) drain.Listing {
 	out := drain.Listing{Items: []drain.Item{}}
-	now, wanted := l.Clock.Now(), newGates(list)
+	now, wanted := time.Now(), newGates(list)
 	found := oldest{most: limit}
 	l.each(func(ex *Exchange) {
 		if s, ok := ex.sighted(wanted, now); ok {
@@ -41,7 +41,7 @@ func (l *Ledger) Look(limit int, list ...*drain.Gate) drain.Listing {
 	found.trim()
 	for _, s := range found.all {
 		switch it, ok := s.ex.item(wanted, now); {
-		case ok && it.Key == s.key:
+		case ok && it.Key == any(s.key):
 			out.Items = append(out.Items, it)
 		default: // it ended between the two looks
 			out.Count(s.class, -1)
@@ -51,10 +51,27 @@ func (l *Ledger) Look(limit int, list ...*drain.Gate) drain.Listing {
 	return out
 }
 
+// ByGate counts what is inside of each gate that holds anything.
+func (l *Ledger) ByGate() map[*drain.Gate]map[drain.Class]int {
+	out, now := map[*drain.Gate]map[drain.Class]int{}, time.Now()
+	l.each(func(ex *Exchange) {
+		s, inside := ex.sighted(nil, now)
+		switch {
+		case !inside:
+			return
+		case out[s.gate] == nil:
+			out[s.gate] = map[drain.Class]int{}
+		}
+		out[s.gate][s.class]++
+	})
+	return out
+}
+
 // sighting is an exchange that was seen inside, before anything of it is copied.
 type sighting struct {
 	ex    *Exchange
-	key   any
+	gate  *drain.Gate
+	key   [2]uint64
 	class drain.Class
 	began time.Time
 }
@@ -65,7 +82,7 @@ func (ex *Exchange) sighted(wanted gates, now time.Time) (sighting, bool) {
 	if ex.gate == nil || !wanted.has(ex.gate) {
 		return sighting{}, false
 	}
-	return sighting{ex, ex.id.key(), ex.drainClass(now), ex.Began}, true
+	return sighting{ex, ex.gate, ex.id.key(), ex.drainClass(now), ex.Began}, true
 }
 
 // oldest keeps the oldest of what it is given, in room for twice as many.

@@ -41,6 +41,9 @@ func (c *cli) adminCommand(verb control.Admin, short, long string) *cobra.Comman
 		},
 	}
 	f.add(cmd)
+	if verb != control.Ready {
+		f.addMaxCut(cmd)
+	}
 	cmd.Flags().BoolVar(&wait, "wait", false, "answer when it is done")
 	cmd.Flags().StringVar(&pool, "pool", "", "the backend's pool, where its address is in more than one")
 	return cmd

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
+
+	"charm.land/lipgloss/v2"
 
 	"sluice/admin"
 	"sluice/drain"
@@ -15,7 +18,7 @@ func (c *cli) change(verb string, want admin.Want, ask func(context.Context, *ad
 	return c.asking(func(ctx context.Context, client *admin.Client) error {
 		show := &progressView{cli: c, verb: verb, began: time.Now()}
 		if want.Wait {
-			want.Progress = show.update
+			want.Progress, want.Items = show.update, show.items()
 		}
 		outcome, err := ask(ctx, client, want)
 		show.clear()
@@ -25,13 +28,19 @@ func (c *cli) change(verb string, want admin.Want, ask func(context.Context, *ad
 		if err := c.printReceipt(outcome); err != nil {
 			return err
 		}
-		return verdict(outcome, want.Wait)
+		err = verdict(outcome, want.Wait)
+		if c.json && outcome.Problem != nil {
+			return exitError{exitFailed, nil} // the document has said it
+		}
+		return err
 	})
 }
 
 // verdict is the exit code of a change that was made.
 func verdict(o admin.Outcome, waited bool) error {
 	switch {
+	case o.Problem != nil:
+		return o.Problem
 	case !waited || o.Receipt.Done || o.Receipt.Unchanged && o.Over:
 		return nil
 	case o.Over:
@@ -45,81 +54,81 @@ const mostListed = 20
 
 func (c *cli) printReceipt(o admin.Outcome) error {
 	if c.json {
-		return c.printJSON(o.Receipt)
+		return c.printJSON(judged{o.Receipt, o.Problem})
 	}
 	r := o.Receipt
 	fmt.Fprintln(c.out, r.String())
 	if r.Drain != nil {
-		c.list("cut", r.Drain.CutList, r.Began)
+		c.printClasses(r.Drain)
+		c.list("cut", r.Drain.CutList, r.Drain.CutMore, r.Began)
 	}
 	if !r.Done {
-		c.list("still inside", r.Inside, time.Now())
+		c.list("still inside", r.Inside, r.InsideTotal-len(r.Inside), time.Now())
 	}
 	return nil
 }
 
-func (c *cli) list(what string, items []drain.Item, at time.Time) {
+// printClasses breaks a receipt down by class, where the line above it does not say all.
+func (c *cli) printClasses(rep *drain.Report) {
+	if len(rep.Classes) < 2 && rep.Cut+rep.Retried+rep.Failed+rep.Left == 0 || rep.Found == 0 {
+		return
+	}
+	t := table{paint: c.paintOut(), indent: "  "}
+	t.head("CLASS", "FOUND", "FINISHED", "CUT", "RETRIED", "FAILED", "LEFT")
+	for _, class := range drain.Classes() {
+		if n := rep.Classes[class]; n.Found > 0 {
+			row := []string{class.String()}
+			for _, one := range []int{n.Found, n.Finished, n.Cut, n.Retried, n.Failed, n.Left} {
+				row = append(row, strconv.Itoa(one))
+			}
+			t.row(row...)
+		}
+	}
+	t.print(c.out)
+}
+
+// list has the oldest items; more are those that the receipt itself leaves out.
+func (c *cli) list(what string, items []drain.Item, more int, at time.Time) {
 	for i, it := range items {
 		if i == mostListed {
-			fmt.Fprintf(c.out, "  and %d more (--json lists them all)\n", len(items)-mostListed)
+			fmt.Fprintf(c.out, "  and %d more (--json lists %s)\n", len(items)-mostListed+max(0, more), allOf(len(items), more))
 			return
 		}
-		fmt.Fprintf(c.out, "  %s: %s\n", what, itemText(it, at))
+		fmt.Fprintf(c.out, "  %s: %s\n", what, c.itemLine(len(what)+4, it, at))
 	}
 }
 
+// itemLine is an item behind so many other signs, in one line of the terminal where there is one.
+func (c *cli) itemLine(before int, it drain.Item, at time.Time) string {
+	text := itemText(it, at)
+	if !c.outTTY || c.outWidth == nil {
+		return text
+	}
+	if over := before + lipgloss.Width(text) - c.outWidth() + 1; over > 0 {
+		it.Path = middleCut(safe(it.Path), max(leastRequest, min(lipgloss.Width(safe(it.Path)), longestShown)-over))
+		text = itemText(it, at)
+	}
+	return text
+}
+
+func allOf(listed, more int) string {
+	if more > 0 {
+		return fmt.Sprintf("the oldest %d", listed)
+	}
+	return "them all"
+}
+
+// longestShown is how much of a path stands in a line of text.
+const longestShown = 120
+
 // itemText is "websocket 4f1d-2 GET shop.example/ws from 10.1.2.3, 12.0s old".
 func itemText(it drain.Item, at time.Time) string {
-	text := fmt.Sprintf("%s %s %s %s%s", it.Class, it.ID, it.Method, it.Host, it.Path)
+	text := fmt.Sprintf("%s %s %s %s%s", it.Class, safe(it.ID), safe(it.Method), safe(it.Host), safe(middleCut(it.Path, longestShown)))
 	if it.Client != "" {
-		text += " from " + it.Client
+		text += " from " + safe(it.Client)
 	}
 	if old := at.Sub(it.Began); old > 0 {
 		text += fmt.Sprintf(", %.1fs old", old.Seconds())
 	}
 	return text
-}
-
-// progressView shows how far a change is: one live line on a terminal, a plain line each second elsewhere. It writes to
-// standard error, so that standard output holds nothing but the receipt.
-type progressView struct {
-	*cli
-	verb  string
-	began time.Time
-	said  time.Duration // when the last plain line was written, since began
-	drawn bool
-}
-
-func (v *progressView) update(p admin.Progress) {
-	if v.json && !v.errTTY {
-		return
-	}
-	line := v.line(p)
-	elapsed := time.Since(v.began)
-	switch {
-	case v.errTTY:
-		fmt.Fprintf(v.err, "\r\x1b[K%s", line)
-		v.drawn = true
-	case elapsed-v.said >= time.Second:
-		fmt.Fprintln(v.err, line)
-		v.said = elapsed
-	}
-}
-
-func (v *progressView) clear() {
-	if v.drawn {
-		fmt.Fprint(v.err, "\r\x1b[K")
-	}
-}
-
-func (v *progressView) line(p admin.Progress) string {
-	elapsed := time.Since(v.began).Seconds()
-	if v.verb == "ready" {
-		return fmt.Sprintf("%s: waiting for the backend to be up, %.1fs", v.verb, elapsed)
-	}
-	line := fmt.Sprintf("%s: %s inside, %.1fs", v.verb, insideText(p.Inside, p.InsideBy), elapsed)
-	if len(p.Items) > 0 {
-		line += "; oldest " + itemText(p.Items[0], time.Now())
-	}
-	return line
 }

@@ -19,7 +19,7 @@ type exit struct {
 
 	mu      sync.Mutex
 	receipt control.Receipt
-	inside  func() []drain.Item // nil before the drain, and after it
+	inside  func(limit int) drain.Listing // nil before the drain, and after it
 }
 
 var _ admin.Operation = (*exit)(nil)
@@ -34,16 +34,29 @@ func (e *exit) Done() <-chan struct{} { return e.done }
 // Receipt says how far it is.
 func (e *exit) Receipt() control.Receipt {
 	e.mu.Lock()
-	r, inside := e.receipt, e.inside
+	r := e.receipt
 	e.mu.Unlock()
-	if inside != nil {
-		r.Inside = inside()
-	}
+	l := e.Inside(mostInside)
+	r.Inside, r.InsideTotal = l.Items, l.Total
 	return r
 }
 
+// mostInside bounds the list in the receipt of an exit that goes on.
+const mostInside = 1000
+
+// Inside lists the oldest of what is inside, while it is waited for.
+func (e *exit) Inside(limit int) drain.Listing {
+	e.mu.Lock()
+	inside := e.inside
+	e.mu.Unlock()
+	if inside == nil {
+		return drain.Listing{}
+	}
+	return inside(limit)
+}
+
 // begin reports whether this call was the one that began it.
-func (e *exit) begin(r control.Receipt, inside func() []drain.Item) bool {
+func (e *exit) begin(r control.Receipt, inside func(limit int) drain.Listing) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	select {
@@ -69,10 +82,20 @@ func (p *process) stop(cause control.Cause) admin.Operation {
 	receipt := control.Receipt{
 		ID: "stop", Generation: p.control.Generation(), Verb: "stop", From: "serving", To: "stopped", Began: time.Now(), Cause: cause,
 	}
-	if p.exit.begin(receipt, func() []drain.Item { return p.proxy.Ledger.Inside() }) {
+	began, policy := receipt.Began, p.exitPolicy()
+	if p.exit.begin(receipt, func(limit int) drain.Listing { return p.insideUntil(limit, began, policy) }) {
 		p.control.Stopping(cause)
 	}
 	return p.exit
+}
+
+// insideUntil lists what is inside of any backend; each item is over by its deadline.
+func (p *process) insideUntil(limit int, began time.Time, policy drain.Policy) drain.Listing {
+	l := p.proxy.Ledger.Look(limit)
+	for i := range l.Items {
+		l.Items[i].EndsBy = began.Add(policy.Deadline(l.Items[i].Class))
+	}
+	return l
 }
 
 // serve runs until a signal or a call of the API ends it, and returns the exit code. The first signal lets what is

@@ -16,6 +16,7 @@ type changeFlags struct {
 	note, by string
 	ifMatch  uint64
 	key      string
+	maxCut   cutBound
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -27,7 +28,9 @@ func (f *changeFlags) add(cmd *cobra.Command) {
 }
 
 func (c *cli) want(f changeFlags, wait bool) admin.Want {
-	return admin.Want{By: c.person(f.by), Note: f.note, Wait: wait, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key}
+	return admin.Want{
+		By: c.person(f.by), Note: f.note, Wait: wait || f.maxCut.n != nil, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key, MaxCut: f.maxCut.n,
+	}
 }
 
 func (c *cli) flipCommand() *cobra.Command {
@@ -47,6 +50,9 @@ func (c *cli) flipCommand() *cobra.Command {
 			if bake != 0 {
 				return usageError{errors.New("--bake is not in this version of Sluice; flip, watch `sluice status --watch`, and `sluice rollback` if need be")}
 			}
+			if err := f.mustWait(noWait); err != nil {
+				return err
+			}
 			want := c.want(f, !noWait)
 			want.Release = release
 			return c.change("flip", want, func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
@@ -55,6 +61,7 @@ func (c *cli) flipCommand() *cobra.Command {
 		},
 	}
 	f.add(cmd)
+	f.addMaxCut(cmd)
 	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this release")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
 	cmd.Flags().DurationVar(&bake, "bake", 0, "not in this version")
@@ -71,12 +78,16 @@ func (c *cli) rollbackCommand() *cobra.Command {
 		Args:              exactly("SERVICE"),
 		ValidArgsFunction: c.complete(services),
 		RunE: func(_ *cobra.Command, args []string) error {
+			if err := f.mustWait(noWait); err != nil {
+				return err
+			}
 			return c.change("rollback", c.want(f, !noWait), func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
 				return client.Rollback(ctx, args[0], want)
 			})
 		},
 	}
 	f.add(cmd)
+	f.addMaxCut(cmd)
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
 	return cmd
 }

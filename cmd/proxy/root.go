@@ -31,6 +31,9 @@ type cli struct {
 	out, err io.Writer
 	outTTY   bool // a person looks at out
 	errTTY   bool
+	apart    bool                       // out and err are not the same file
+	sizeOf   func() (width, height int) // of the terminal that err is; nil: nobody knows
+	outWidth func() int                 // of the terminal that out is; nil: it is none
 	getenv   func(string) string
 
 	admin string // --admin
@@ -40,9 +43,19 @@ type cli struct {
 func fromProcess() *cli {
 	return &cli{
 		in: os.Stdin, out: os.Stdout, err: os.Stderr,
-		outTTY: term.IsTerminal(os.Stdout.Fd()), errTTY: term.IsTerminal(os.Stderr.Fd()),
-		getenv: os.Getenv,
+		outTTY: term.IsTerminal(os.Stdout.Fd()), errTTY: term.IsTerminal(os.Stderr.Fd()) && os.Getenv("TERM") != "dumb",
+		apart:    !sameFile(os.Stdout, os.Stderr),
+		sizeOf:   func() (int, int) { return terminalSize(os.Stderr.Fd()) },
+		outWidth: func() int { w, _ := terminalSize(os.Stdout.Fd()); return w },
+		getenv:   os.Getenv,
 	}
+}
+
+// sameFile reports that two outputs go to one place, where what one says must not break what the other does.
+func sameFile(a, b *os.File) bool {
+	x, errX := a.Stat()
+	y, errY := b.Stat()
+	return errX != nil || errY != nil || os.SameFile(x, y)
 }
 
 // usageError is a command that was written wrongly.

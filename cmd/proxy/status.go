@@ -15,6 +15,7 @@ import (
 
 func (c *cli) statusCommand() *cobra.Command {
 	var watch bool
+	show := insideFlags{}
 	cmd := &cobra.Command{
 		Use:               "status [SERVICE]",
 		Short:             "Show pools, backends, states, releases, and what is inside",
@@ -27,18 +28,19 @@ func (c *cli) statusCommand() *cobra.Command {
 					service = args[0]
 				}
 				if watch {
-					return c.watchStatus(ctx, client, service)
+					return c.watchStatus(ctx, client, service, show)
 				}
-				return c.showStatus(ctx, client, service)
+				return c.showStatus(ctx, client, service, show)
 			})
 		},
 	}
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "draw it again each second")
+	show.add(cmd)
 	return cmd
 }
 
-func (c *cli) showStatus(ctx context.Context, client *admin.Client, service string) error {
-	text, err := c.statusText(ctx, client, service)
+func (c *cli) showStatus(ctx context.Context, client *admin.Client, service string, show insideFlags) error {
+	text, err := c.statusText(ctx, client, service, show)
 	if err == nil {
 		_, err = fmt.Fprint(c.out, text)
 	}
@@ -46,7 +48,7 @@ func (c *cli) showStatus(ctx context.Context, client *admin.Client, service stri
 }
 
 // statusText is what there is to show, in the form that was asked for.
-func (c *cli) statusText(ctx context.Context, client *admin.Client, service string) (string, error) {
+func (c *cli) statusText(ctx context.Context, client *admin.Client, service string, show insideFlags) (string, error) {
 	status, err := client.Status(ctx)
 	if err != nil {
 		return "", err
@@ -56,12 +58,19 @@ func (c *cli) statusText(ctx context.Context, client *admin.Client, service stri
 			return "", err
 		}
 	}
+	listing, err := show.ask(ctx, client, service, status.Services)
+	if err != nil {
+		return "", err
+	}
 	if c.json {
-		return asJSON(status)
+		return asJSON(statusAndInside{status, listing})
 	}
 	var b strings.Builder
 	v := statusView{paint: c.paintOut(), now: time.Now()}
 	v.write(&b, status)
+	if listing != nil {
+		c.writeInside(&b, *listing, service)
+	}
 	return b.String(), nil
 }
 
@@ -80,11 +89,11 @@ func onlyService(all []control.ServiceStatus, name string) ([]control.ServiceSta
 const watchEvery = time.Second
 
 // watchStatus draws until it is interrupted, and goes on while Sluice restarts: that is when one watches.
-func (c *cli) watchStatus(ctx context.Context, client *admin.Client, service string) error {
+func (c *cli) watchStatus(ctx context.Context, client *admin.Client, service string, show insideFlags) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
-		text, err := c.statusText(ctx, client, service)
+		text, err := c.statusText(ctx, client, service, show)
 		var away *admin.NoAnswerError
 		switch {
 		case ctx.Err() != nil:

@@ -13,6 +13,9 @@ type paint bool
 // paintOut paints when a person looks at the output and has not set NO_COLOR (no-color.org).
 func (c *cli) paintOut() paint { return paint(c.outTTY && c.getenv("NO_COLOR") == "") }
 
+// paintErr is paintOut for standard error.
+func (c *cli) paintErr() paint { return paint(c.errTTY && c.getenv("NO_COLOR") == "") }
+
 func (p paint) with(code, s string) string {
 	if !p || s == "" {
 		return s
@@ -31,6 +34,7 @@ type table struct {
 	paint
 	indent string
 	rows   [][]string
+	least  []int // how wide a column is at least
 }
 
 func (t *table) row(cells ...string) { t.rows = append(t.rows, cells) }
@@ -50,6 +54,9 @@ func (t *table) widths() []int {
 				widths = append(widths, 0)
 			}
 			widths[i] = max(widths[i], lipgloss.Width(cell))
+			if i < len(t.least) {
+				widths[i] = max(widths[i], t.least[i])
+			}
 		}
 	}
 	return widths

@@ -112,12 +112,16 @@ func TestVerdict(t *testing.T) {
 		{"unchanged", admin.Outcome{Over: true, Receipt: control.Receipt{Unchanged: true}}, true, exitDone},
 		{"the deadline", admin.Outcome{}, true, exitUnknown},
 		{"over and not done", admin.Outcome{Over: true}, true, exitFailed},
+		{"more was cut than allowed", admin.Outcome{Over: true, Receipt: control.Receipt{Done: true}, Problem: &admin.Problem{}}, true, exitFailed},
 	}
 	for _, row := range rows {
 		code, err := exitDone, verdict(row.outcome, row.waited)
 		var exit exitError
-		if errors.As(err, &exit) {
+		switch {
+		case errors.As(err, &exit):
 			code = exit.code
+		case err != nil:
+			code = exitFailed
 		}
 		if code != row.code {
 			t.Errorf("%s: exit code %d, want %d", row.name, code, row.code)
@@ -137,23 +141,6 @@ func TestReceiptListsWhatWasCut(t *testing.T) {
 	c.printReceipt(admin.Outcome{Receipt: r, Over: true})
 	if !strings.Contains(out.String(), "  cut: websocket f00-1 GET shop.example/ws from 10.1.2.3, 12.0s old\n") || !strings.Contains(out.String(), "and 5 more") {
 		t.Errorf("%s", out.String())
-	}
-}
-
-func TestProgressOnATerminal(t *testing.T) {
-	var errOut bytes.Buffer
-	v := &progressView{cli: &cli{err: &errOut, errTTY: true}, verb: "flip", began: time.Now()}
-	v.update(admin.Progress{Inside: 1, InsideBy: map[drain.Class]int{drain.Stream: 1}, Items: []drain.Item{{ID: "a-1", Class: drain.Stream, Path: "/events"}}})
-	v.clear()
-	if s := errOut.String(); !strings.HasPrefix(s, "\r\x1b[Kflip: 1 (stream 1) inside") || !strings.HasSuffix(s, "\r\x1b[K") || strings.Contains(s, "\n") {
-		t.Errorf("%q", s)
-	}
-	errOut.Reset()
-	v = &progressView{cli: &cli{err: &errOut}, verb: "ready", began: time.Now().Add(-1500 * time.Millisecond)}
-	v.update(admin.Progress{})
-	v.update(admin.Progress{})
-	if s := errOut.String(); s != "ready: waiting for the backend to be up, 1.5s\n" {
-		t.Errorf("%q", s)
 	}
 }
 
