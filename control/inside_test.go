@@ -36,6 +36,8 @@ func TestHistoryKeepsCutsByID(t *testing.T) {
 	}
 	report.CutMore = 500
 	w := newWorld(t, "web blue=a:1")
+	w.mustStart()
+	defer w.c.Close()
 	w.c.append(Entry{Kind: "change", Generation: 1, Service: "web", Outcome: &Receipt{Drain: report}})
 	all, err := w.c.History("web", 1)
 	if err != nil || len(all) != 1 {
