@@ -103,7 +103,9 @@ type Service struct {
 	Path    string   // a prefix that ends at a segment: "/api" takes "/api" and "/api/x", not "/apis"
 	Live    string   // the pool that starts live
 	Pools   []Pool   // as ordered in the file; never empty
-	Balance string   // "least_requests" or "round_robin"
+	Balance string   // "least_requests", "round_robin" or "hash"
+	Hash    Hash     // with Balance "hash"
+	Sticky  *Sticky  // nil: a client goes where the balance takes it
 	MaxBody int      // bytes of a request body; 0: no limit
 	Health  Health
 	Drain   Drain

@@ -21,7 +21,7 @@ func document(t *testing.T) string {
 // TestDocumentedDefaults compares each default in the tables of the documentation with what the code has.
 func TestDocumentedDefaults(t *testing.T) {
 	isolate(t)
-	c := mustParse(t, "tls: {acme: {email: a@b.test}}\nservices: {web: {backends: x:1, health: {rise: 2}}}")
+	c := mustParse(t, "tls: {acme: {email: a@b.test}}\nservices: {web: {backends: x:1, sticky: {ttl: session}, health: {rise: 2}}}")
 	s := c.Services[0]
 	h := s.Health
 	seconds := func(d time.Duration) string {
@@ -46,6 +46,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"shutdown.grace":         seconds(c.Shutdown.Grace), "shutdown.timeout": seconds(c.Shutdown.Timeout),
 		"retry.attempts": fmt.Sprint(s.Retry.Attempts), "retry.budget": fmt.Sprintf("%d%%", s.Retry.Budget),
 		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
+		"sticky.cookie": s.Sticky.Cookie, "sticky.ttl": session,
 		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),
 		"health.fast_interval": seconds(h.FastInterval), "health.rise": fmt.Sprint(h.Rise), "health.fall": fmt.Sprint(h.Fall),

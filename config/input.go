@@ -18,7 +18,8 @@ type input struct {
 	certificates bool   // there is a certificate or acme
 	admin        *value // nil: the default one
 	tokenFile    *value
-	tokenKey     string           // the one of the two keys that came first
+	tokenKey     string // the one of the two keys that came first
+	secrets      []secret
 	routes       map[Route]string // the service that has it
 }
 

@@ -12,7 +12,7 @@ import (
 // image, is not read to its end.
 const maxFile = 1 << 20
 
-// Load reads and checks the file, and reads the admin token where the file names one of its own. Any error is of type
+// Load reads and checks the file, and reads the admin token and secrets where the file names files of their own. Any error is of type
 // Errors, and nothing is returned with it. Whether certificates exist is asked by CheckFiles.
 func Load(path string) (*Config, error) {
 	data, err := readAtMost(path, maxFile)
@@ -22,12 +22,13 @@ func Load(path string) (*Config, error) {
 	c, in := parse(path, data)
 	if len(in.problems) == 0 {
 		in.readToken(c)
+		in.readSecrets()
 	}
 	return in.result(c)
 }
 
 // Parse checks the bytes of a file. The name is for messages, and relative paths are relative to its folder. It reads the
-// environment for defaults and for SLUICE_ADMIN_TOKEN, and no file: a token that stands in a file of its own is left
+// environment for defaults and for SLUICE_ADMIN_TOKEN, and no file: a token or secret that stands in a file of its own is left
 // empty. Any error is of type Errors.
 func Parse(name string, data []byte) (*Config, error) {
 	c, in := parse(name, data)

@@ -42,13 +42,14 @@ type reading struct {
 	hosts           []value
 	path, live      *value
 	pools, backends *value
+	hash, sticky    *value
 	limit           int // max_connections of the service
 }
 
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
 const unsaid = -1
 
-var laterKeys = []string{"sticky", "preview", "assets", "bake"}
+var laterKeys = []string{"preview", "assets", "bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
@@ -69,6 +70,8 @@ func (s *reading) fields() fields {
 		"max_connections": func(v value) { v.whole(&s.limit, 0, maxConnections) },
 		"max_body":        sizeField(&s.MaxBody, 0, largestBody),
 		"balance":         func(v value) { v.balance(&s.Balance) },
+		"hash":            func(v value) { s.hash = &v; v.hash(&s.Hash) },
+		"sticky":          s.readSticky,
 		"health":          func(v value) { v.health(&s.Health) },
 		"drain":           func(v value) { v.drain(&s.Drain) },
 		"hold":            func(v value) { v.hold(&s.Hold) },
@@ -91,6 +94,7 @@ func (s *reading) whole(v value) {
 	default:
 		v.refuseKey("add backends: [127.0.0.1:3000]", "service %s has neither `backends` nor `pools`", show(v.name))
 	}
+	s.checkBalance()
 	s.chooseLive()
 	s.claimRoutes(v)
 }
@@ -115,14 +119,6 @@ func (s *reading) chooseLive() {
 	default:
 		s.Live = name
 	}
-}
-
-func (v value) balance(to *string) {
-	if v.node.Value == "hash" {
-		v.refuse("write "+leastRequests+" or "+roundRobin, "`balance: hash` is not in this version of Sluice")
-		return
-	}
-	v.word(to, leastRequests, roundRobin)
 }
 
 func (v value) drain(d *Drain) {

@@ -27,6 +27,7 @@ type builtService struct {
 	from    *Service
 	service *proxy.Service
 	open    map[Key]*upstream.Backend
+	ties    ties
 }
 
 // builder holds what builds share.
@@ -34,10 +35,14 @@ type builder struct {
 	options  upstream.Options
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
 	rooms    map[string]*proxy.Room     // the same
+	secret   []byte                     // signs the cookies of services without one of their own
+	now      func() time.Time
 }
 
-func newBuilder(cfg *config.Config, clock *http1.Clock) *builder {
+func newBuilder(o Options) *builder {
+	cfg, clock := o.Config, o.Clock
 	return &builder{
+		secret: o.Secret, now: o.Now,
 		options: upstream.Options{Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
@@ -82,13 +87,13 @@ func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint
 }
 
 func (bd *builder) service(svc *Service, old *builtService, endpoints map[address]*upstream.Endpoint) *builtService {
-	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}}
+	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}, ties: bd.ties(svc, old)}
 	var choice, down []*upstream.Backend
 	for _, b := range svc.Pool(svc.Live).Backends {
 		if !svc.takesTraffic(b) {
 			continue
 		}
-		up := b.place(old.at(b.Key), endpoints[address{b.Network, b.Dial}])
+		up := bd.place(b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties)
 		one.open[b.Key] = up
 		switch {
 		case b.Eligible():
@@ -103,7 +108,9 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 	}
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
-		Live:     upstream.NewPool(svc.Live, balance(svc.File.Balance), choice),
+		Live:     upstream.NewPoolAfter(old.pool(), svc.Live, balance(svc.File.Balance), choice),
+		Sticky:   one.ties.sticky,
+		HashBy:   proxy.HashBy(svc.File.Hash),
 		Drain:    policy(svc.File),
 		Retry:    retryAfter(svc.File.Health.Interval),
 		Most:     int64(svc.File.MaxBody),
@@ -122,12 +129,21 @@ func (one *builtService) at(k Key) *upstream.Backend {
 	return one.open[k]
 }
 
+// pool returns the pool that was live before, or nil.
+func (one *builtService) pool() *upstream.Pool {
+	if one == nil {
+		return nil
+	}
+	return one.service.Live
+}
+
 // place returns the backend's place in the live pool. It goes on with the gate it had; one that comes back gets a new one.
-func (b *Backend) place(old *upstream.Backend, endpoint *upstream.Endpoint) *upstream.Backend {
+func (bd *builder) place(b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties) *upstream.Backend {
 	next := upstream.Backend{
 		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),
 		Release: b.Health.Release, Weight: b.Weight, Max: b.Max,
 	}
+	t.bind(&next, old, bd.now())
 	if old == nil {
 		next.Gate = drain.NewGate()
 		return &next
@@ -144,13 +160,6 @@ func (bd *builder) counter(service string) *proxy.Counters {
 		bd.counters[service] = &proxy.Counters{}
 	}
 	return bd.counters[service]
-}
-
-func balance(name string) upstream.Balance {
-	if name == "round_robin" {
-		return upstream.RoundRobin
-	}
-	return upstream.LeastRequests
 }
 
 func policy(file *config.Service) drain.Policy {

@@ -6,6 +6,7 @@ package control
 
 import (
 	"context"
+	crand "crypto/rand"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,9 @@ type Options struct {
 	Now     func() time.Time // default time.Now
 	Rand    func() float64   // in [0,1), safe for concurrent use; default math/rand
 	Clock   *http1.Clock     // for the connections to backends; nil: they ask for the time
+	// Secret signs the cookies of sticky services that name no file with one. Pins are good for as long as it stays the same.
+	// nil: one for this process.
+	Secret []byte
 	// NewProber returns what checks a server; default healthcheck.NewHTTP.
 	NewProber func(healthcheck.Spec) healthcheck.Prober
 }
@@ -53,6 +57,10 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Rand == nil {
 		o.Rand = rand.Float64
+	}
+	if o.Secret == nil {
+		o.Secret = make([]byte, 32)
+		crand.Read(o.Secret) // never fails
 	}
 	if o.NewProber == nil {
 		o.NewProber = func(spec healthcheck.Spec) healthcheck.Prober { return healthcheck.NewHTTP(spec, o.Now) }
@@ -105,7 +113,8 @@ type Controller struct {
 
 // New returns a Controller that does nothing before Start.
 func New(opts Options) *Controller {
-	c := &Controller{opts: opts.withDefaults(), builder: newBuilder(opts.Config, opts.Clock)}
+	c := &Controller{opts: opts.withDefaults()}
+	c.builder = newBuilder(c.opts)
 	c.started = c.opts.Now()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.now.Store(&now{state: State{Services: map[string]*Service{}}, built: &built{}})

@@ -53,6 +53,7 @@ type ServiceStatus struct {
 	Drift    []Drift        `json:"drift,omitempty"`
 	Traffic  Traffic        `json:"traffic"`
 	Hold     HoldStatus     `json:"hold"`
+	Sticky   *StickyStatus  `json:"sticky,omitempty"`
 }
 
 // HoldStatus is what waits for a backend, and what became of all that waited since the process began.
@@ -76,6 +77,17 @@ type ShedBy struct {
 	Age      int64 `json:"age"`
 	Requests int64 `json:"requests"`
 	Bytes    int64 `json:"bytes"`
+}
+
+// StickyStatus is what became of pins since the process began.
+type StickyStatus struct {
+	Cookie  string `json:"cookie"`
+	Kept    int64  `json:"kept"`    // followed
+	Set     int64  `json:"set"`     // given to a client without one
+	Moved   int64  `json:"moved"`   // to another backend, as the pinned one could not be taken
+	Unset   int64  `json:"unset"`   // due on an answer that caches share, and left out
+	Forged  int64  `json:"forged"`  // not signed by us for this service, and ignored
+	Expired int64  `json:"expired"` // past their time, and ignored
 }
 
 // RollbackStatus says whether `rollback` would work now, and to what.
@@ -114,6 +126,8 @@ type BackendStatus struct {
 	Idle     int                 `json:"idle_connections"`
 	Requests int64               `json:"requests"`
 	Failures int64               `json:"failures"`
+	// Pins is about how many clients were seen pinned to it in the last five to ten minutes.
+	Pins int `json:"pins,omitempty"`
 	// KeepAlive is how long the server keeps an idle connection, as far as that was learnt.
 	KeepAlive *KeepAliveStatus `json:"keep_alive,omitempty"`
 }

@@ -67,7 +67,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc),
+		Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -121,7 +121,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 func (v *view) backend(b *Backend) BackendStatus {
 	out := BackendStatus{
 		Address: b.Address(), Weight: b.Weight, Admin: b.Admin, Health: b.Health.State, Release: b.Health.Release,
-		Since: b.Health.Since, Inside: v.inside(b.Key),
+		Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key),
 	}
 	if b.Health.State != healthcheck.Up {
 		out.Reason = b.Health.Reason
@@ -170,6 +170,25 @@ func (v *view) traffic(service string) Traffic {
 		out.Requests += out.Status[i]
 	}
 	return out
+}
+
+func (v *view) sticky(svc *Service) *StickyStatus {
+	if svc.File.Sticky == nil {
+		return nil
+	}
+	n := &v.built.services[svc.Name].service.Pins
+	return &StickyStatus{
+		Cookie: svc.File.Sticky.Cookie, Kept: n.Kept.Load(), Set: n.Set.Load(), Moved: n.Moved.Load(), Unset: n.Unset.Load(),
+		Forged: n.Forged.Load(), Expired: n.Expired.Load(),
+	}
+}
+
+// pins counts the clients of a backend that takes traffic.
+func (v *view) pins(k Key) int {
+	if up := v.built.services[k.Service].open[k]; up != nil {
+		return up.Pins.Count(v.at)
+	}
+	return 0
 }
 
 // drift lists where a decision stands against the file.

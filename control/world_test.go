@@ -167,6 +167,10 @@ func fileOf(t testing.TB, services ...string) *config.Config {
 				svc.Hold.On, svc.Hold.Age = true, mustDuration(t, value)
 			case "when_down":
 				svc.WhenDown = value
+			case "balance":
+				svc.Balance = value
+			case "sticky":
+				svc.Sticky = &config.Sticky{Cookie: value}
 			case "unchecked":
 				svc.Health.Off = true
 			default:

@@ -13,6 +13,7 @@
 //	state.damaged-N            a state.json that could not be read, kept for a person to look at
 //	history.jsonl              one record a line, chained by hashes
 //	history.1.jsonl … .4.jsonl older records, .4 the oldest
+//	secret                     signs cookies; made when it is first asked for
 //	lock                       locked by the one process that uses the folder; holds its pid
 package journal
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -51,6 +52,7 @@ var (
 	retriesTotal     = describe("retries_total", "Requests sent again to another backend.", "service")
 	deniedTotal      = describe("retries_denied_total", "Failed requests that were not sent again because the retry budget was spent.", "service")
 	lostTotal        = describe("lost_total", "Responses that broke off, by no fault of the client.", "service")
+	pinsTotal        = describe("pins_total", "What became of the pins of sticky clients.", "service", "outcome")
 	receivedBytes    = describe("request_body_bytes_total", "Bytes of request bodies.", "service")
 	sentBytes        = describe("response_body_bytes_total", "Bytes of response bodies.", "service")
 	backendUp        = describe("backend_up", "1 when the last checks found the backend up.", "service", "pool", "backend")
@@ -116,6 +118,7 @@ func collectService(ch chan<- prometheus.Metric, name string, n *proxy.Counters)
 	counter(ch, lostTotal, n.Lost.Load(), name)
 	counter(ch, receivedBytes, n.BytesIn.Load(), name)
 	counter(ch, sentBytes, n.BytesOut.Load(), name)
+	collectPins(ch, name, &n.Pins)
 	buckets, count := map[float64]uint64{}, uint64(0)
 	for i, bound := range proxy.TookBounds {
 		count += uint64(n.Took[i].Load())
@@ -124,6 +127,20 @@ func collectService(ch chan<- prometheus.Metric, name string, n *proxy.Counters)
 	count += uint64(n.Took[len(proxy.TookBounds)].Load())
 	sum := float64(n.TookSum.Load()) / 1e9
 	ch <- prometheus.MustNewConstHistogram(requestDuration, count, sum, buckets, name)
+}
+
+// collectPins says nothing of a service that is not sticky, as it has seen no pin.
+func collectPins(ch chan<- prometheus.Metric, name string, n *proxy.PinCounters) {
+	all := []struct {
+		outcome string
+		count   *atomic.Int64
+	}{{"kept", &n.Kept}, {"set", &n.Set}, {"moved", &n.Moved}, {"unset", &n.Unset}, {"forged", &n.Forged}, {"expired", &n.Expired}}
+	if n.Kept.Load()+n.Set.Load()+n.Unset.Load()+n.Moved.Load() == 0 {
+		return
+	}
+	for _, one := range all {
+		counter(ch, pinsTotal, one.count.Load(), name, one.outcome)
+	}
 }
 
 func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolStatus) {

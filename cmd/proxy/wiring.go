@@ -153,8 +153,12 @@ func (p *process) startControl() error {
 	p.proxy.Interim, p.proxy.Intake = p.config.Limits.InterimResponses, int64(p.config.Limits.IntakeBytes)
 	p.proxy.Ledger.Clock = &p.clock
 	p.proxy.Pace = proxy.Pace{Rate: p.config.Limits.BodyRate, Grace: t.BodyGrace}
+	secret, err := p.secret()
+	if err != nil {
+		return err
+	}
 	p.control = control.New(control.Options{
-		Config: p.config, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,
+		Config: p.config, Secret: secret, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,
 	})
 	p.onClose(p.control.Close)
 	if err := p.control.Start(context.Background()); err != nil {
@@ -162,6 +166,16 @@ func (p *process) startControl() error {
 	}
 	p.awaitFirstChecks()
 	return nil
+}
+
+// secret is what signs cookies, or nil where no service needs it.
+func (p *process) secret() ([]byte, error) {
+	for i := range p.config.Services {
+		if s := p.config.Services[i].Sticky; s != nil && s.SecretFile == "" {
+			return p.journal.Secret()
+		}
+	}
+	return nil, nil
 }
 
 // firstChecks is how long the listeners wait for the backends' first checks. Those take some milliseconds; a backend that
