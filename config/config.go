@@ -110,6 +110,7 @@ type Service struct {
 	Health  Health
 	Drain   Drain
 	Retry   Retry
+	Queue   Queue // requests that wait while each backend is at its MaxConnections
 	Hold    Hold
 	// WhenDown is WhenDownFail, WhenDownHold or WhenDownOpen.
 	WhenDown string

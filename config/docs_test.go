@@ -47,6 +47,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"retry.attempts": fmt.Sprint(s.Retry.Attempts), "retry.budget": fmt.Sprintf("%d%%", s.Retry.Budget),
 		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
 		"sticky.cookie": s.Sticky.Cookie, "sticky.ttl": session,
+		"queue":           map[int]string{0: "off"}[s.Queue.Requests],
 		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),
 		"health.fast_interval": seconds(h.FastInterval), "health.rise": fmt.Sprint(h.Rise), "health.fall": fmt.Sprint(h.Fall),

@@ -142,6 +142,11 @@ func TestDefaultPools(t *testing.T) {
 	equal(t, "the first pool is live", one(t, "pools: {b: [x:1], a: [y:1]}").Live, "b")
 	equal(t, "one backend needs no list", one(t, "backends: app:3000").Pools[0].Backends[0].Address, "app:3000")
 	equal(t, "nor in a pool", one(t, "pools: {blue: app:3000}").Pools[0].Backends[0].Address, "app:3000")
+	equal(t, "a queue by its time", one(t, "backends: x:1", "queue: 2s").Queue, Queue{100, 2 * time.Second})
+	equal(t, "a queue by its length", one(t, "backends: x:1", "queue: {requests: 7}").Queue, Queue{7, time.Second})
+	equal(t, "no queue", one(t, "backends: x:1", "queue: off").Queue, Queue{})
+	equal(t, "retry", one(t, "backends: x:1", "retry: {budget: 5%, attempts: 2}").Retry, Retry{2, 5})
+	equal(t, "no retry", one(t, "backends: x:1", "retry: off").Retry.Attempts, 1)
 	capped := one(t, "max_connections: 5", "pools:",
 		"  a: [x:1, {address: y:1, max_connections: 7}, {address: z:1, max_connections: 0}]", "  b: {max_connections: 9, backends: [x:1]}")
 	var caps []int

@@ -3,6 +3,7 @@ package config
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -13,9 +14,20 @@ type Retry struct {
 	Budget   int // how many requests may be done twice, in percent of those that succeed
 }
 
+// Queue says how many requests wait while each backend is at its max_connections.
+type Queue struct {
+	Requests int           // at most; 0: none waits
+	Wait     time.Duration // for each
+}
+
 const (
 	// mostAttempts is as many failed backends as a request remembers. More attempts would only add to the load.
 	mostAttempts = 4
+	// queued is how many wait where only a time is given: few enough that they are served within it by anything that
+	// answers a hundred requests a second.
+	queued = 100
+	// mostQueued keeps the work of leaving a queue small, and catches a slip.
+	mostQueued = 100_000
 )
 
 // defaultRetry has four attempts, so that two dead servers of a pool are passed by, and a fifth of the traffic, which an
@@ -31,6 +43,24 @@ func (v value) retry(r *Retry) {
 		"budget":   func(v value) { v.percent(&r.Budget, 0, 100) },
 		"attempts": wholeField(&r.Attempts, 1, mostAttempts),
 	})
+}
+
+// queue reads a mapping, or the time alone.
+func (v value) queue(q *Queue) {
+	read := Queue{Requests: queued, Wait: time.Second}
+	if v.node.Kind != yaml.MappingNode {
+		if v.node.Kind == yaml.ScalarNode && v.node.Value == "off" {
+			*q = Queue{}
+			return
+		}
+		v.duration(&read.Wait, time.Millisecond, longestWait)
+	} else {
+		v.object("write queue: {requests: 100, wait: 1s}", fields{
+			"requests": wholeField(&read.Requests, 0, mostQueued),
+			"wait":     durationField(&read.Wait, time.Millisecond, longestWait),
+		})
+	}
+	*q = read
 }
 
 // percent reads a share, with its sign: 20 alone may mean anything.

@@ -77,6 +77,7 @@ func (s *reading) fields() fields {
 		"hold":            func(v value) { v.hold(&s.Hold) },
 		"when_down":       func(v value) { v.word(&s.WhenDown, WhenDownFail, WhenDownHold, WhenDownOpen) },
 		"retry":           func(v value) { v.retry(&s.Retry) },
+		"queue":           func(v value) { v.queue(&s.Queue) },
 	}
 }
 

@@ -35,6 +35,7 @@ type builder struct {
 	options  upstream.Options
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
 	rooms    map[string]*proxy.Room     // the same
+	lines    map[string]*upstream.Queue // the same
 	secret   []byte                     // signs the cookies of services without one of their own
 	now      func() time.Time
 }
@@ -43,10 +44,10 @@ func newBuilder(o Options) *builder {
 	cfg, clock := o.Config, o.Clock
 	return &builder{
 		secret: o.Secret, now: o.Now,
-		options: upstream.Options{Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
+		options: upstream.Options{Queues: &o.Proxy.Queues, Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
-		counters: map[string]*proxy.Counters{}, rooms: map[string]*proxy.Room{},
+		counters: map[string]*proxy.Counters{}, rooms: map[string]*proxy.Room{}, lines: map[string]*upstream.Queue{},
 	}
 }
 
@@ -114,6 +115,8 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Drain:    policy(svc.File),
 		Retry:    retryAfter(svc.File.Health.Interval),
 		Most:     int64(svc.File.MaxBody),
+		Queue:    proxy.Queueing{Requests: svc.File.Queue.Requests, Wait: svc.File.Queue.Wait},
+		Line:     bd.line(svc.Name),
 		Resend:   &proxy.Resend{Attempts: svc.File.Retry.Attempts, Share: float64(svc.File.Retry.Budget) / 100},
 		Counters: bd.counter(svc.Name),
 		Hold:     gap.hold, Planned: gap.planned, Check: checkedPath(&svc.File.Health), Holds: holdsOf(&svc.File.Hold), Room: bd.room(svc.Name),
@@ -160,6 +163,13 @@ func (bd *builder) counter(service string) *proxy.Counters {
 		bd.counters[service] = &proxy.Counters{}
 	}
 	return bd.counters[service]
+}
+
+func (bd *builder) line(service string) *upstream.Queue {
+	if bd.lines[service] == nil {
+		bd.lines[service] = bd.options.Queues.NewQueue()
+	}
+	return bd.lines[service]
 }
 
 func policy(file *config.Service) drain.Policy {

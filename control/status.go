@@ -54,6 +54,7 @@ type ServiceStatus struct {
 	Traffic  Traffic        `json:"traffic"`
 	Hold     HoldStatus     `json:"hold"`
 	Sticky   *StickyStatus  `json:"sticky,omitempty"`
+	Queue    *QueueStatus   `json:"queue,omitempty"`
 }
 
 // HoldStatus is what waits for a backend, and what became of all that waited since the process began.

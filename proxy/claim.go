@@ -5,9 +5,12 @@ import "sluice/upstream"
 // claim finds the service and enters a backend of its live pool. A gate that was closed in between means that there is a
 // newer snapshot: the request goes by that one.
 func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
+	defer ex.unqueue()
 	for {
 		s, refusal := p.route(ex)
+		ex.keepPlace()
 		if refusal == nil && ex.Service.Hold {
+			ex.unqueue()
 			if refusal = p.wait(ex); refusal == nil {
 				continue
 			}
@@ -15,7 +18,7 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 		if refusal != nil {
 			return upstream.Lease{}, refusal
 		}
-		lease, err := ex.Service.Live.ClaimFor(&ex.tried, ex.wish())
+		lease, err := ex.claimInTurn()
 		switch {
 		case err == nil:
 			ex.Backend = lease.Backend
@@ -26,12 +29,13 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 			ex.worn = false // there is no other backend for it, and nothing against the same one
 			ex.tried.Reset()
 			continue
-		case ex.last != nil:
-			return upstream.Lease{}, ex.last
 		case err == upstream.ErrFull:
-			return upstream.Lease{}, errFull
+			if refusal = p.queue(ex); refusal == nil {
+				continue
+			}
+			return upstream.Lease{}, refusal
 		}
-		return upstream.Lease{}, errNoBackend
+		return upstream.Lease{}, ex.refusedFor(errNoBackend)
 	}
 }
 

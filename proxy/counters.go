@@ -8,17 +8,20 @@ import (
 // Counters counts what a service answered. It outlives snapshots: control keeps one for each service. Adding to it is a
 // few atomic adds, which is all that metrics cost a request.
 type Counters struct {
-	Status   [6]atomic.Int64 // by the first digit of the status; 0 is for no answer at all
-	Retries  atomic.Int64
-	Denied   atomic.Int64                      // failures that were not sent again because the budget was spent
-	Lost     atomic.Int64                      // began to be answered and did not come to the end, by no fault of the client
-	BytesIn  atomic.Int64                      // of request bodies
-	BytesOut atomic.Int64                      // of response bodies
-	Took     [len(TookBounds) + 1]atomic.Int64 // requests by duration; the last is for all above
-	TookSum  atomic.Int64                      // nanoseconds
-	Pins     PinCounters                       // of a service that is sticky
-	Lasting  LastingCounters                   // of event streams, downloads and upgraded connections
-	budget   budget
+	Status    [6]atomic.Int64 // by the first digit of the status; 0 is for no answer at all
+	Retries   atomic.Int64
+	Denied    atomic.Int64                      // failures that were not sent again because the budget was spent
+	Lost      atomic.Int64                      // began to be answered and did not come to the end, by no fault of the client
+	BytesIn   atomic.Int64                      // of request bodies
+	BytesOut  atomic.Int64                      // of response bodies
+	Took      [len(TookBounds) + 1]atomic.Int64 // requests by duration; the last is for all above
+	TookSum   atomic.Int64                      // nanoseconds
+	Pins      PinCounters                       // of a service that is sticky
+	Lasting   LastingCounters                   // of event streams, downloads and upgraded connections
+	Queued    atomic.Int64                      // requests that found each backend full, and waited
+	QueueLong atomic.Int64                      // those that waited as long as they may, and were refused
+	QueueFull atomic.Int64                      // requests that were refused because as many waited as may
+	budget    budget
 }
 
 // TookBounds are the upper bounds of Counters.Took.

@@ -78,11 +78,12 @@ type Exchange struct {
 	tried    upstream.Tried
 	hold     hold
 	last     *Error // why the attempt before failed
-	worn     bool   // it failed on a connection that had been idle, which proves nothing against its backend
-	sent     sent   // over all attempts that failed
-	bodyCut  bool   // the backend of the attempt at hand did not get all of the body
-	begun    bool   // a final response head was given to the client
-	broken   bool   // the response had begun, and was left incomplete
+	queued   queued
+	worn     bool // it failed on a connection that had been idle, which proves nothing against its backend
+	sent     sent // over all attempts that failed
+	bodyCut  bool // the backend of the attempt at hand did not get all of the body
+	begun    bool // a final response head was given to the client
+	broken   bool // the response had begun, and was left incomplete
 	inflow   inflow
 	intake   intake
 	pump     pump

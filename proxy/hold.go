@@ -115,6 +115,7 @@ func (p *Proxy) Swap(s *Snapshot) {
 		}
 	}
 	p.live.Store(s)
+	p.Queues.WakeAll()
 	for room, svc := range s.rooms {
 		if svc.serves() {
 			room.open(svc.Holds)

@@ -36,8 +36,9 @@ type Proxy struct {
 	Pace     Pace           // what request bodies must keep. Set before Serve
 	Rand     func() float64 // in [0,1), safe for concurrent use; New sets math/rand's. Set before Serve
 	held     atomic.Int64
-	taking   *drain.Gate // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
-	waiting  *drain.Gate // and what waits for a backend here
+	Queues   upstream.Queues // of all services; endpoints are to know it
+	taking   *drain.Gate     // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
+	waiting  *drain.Gate     // and what waits for a backend here
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte

@@ -33,6 +33,8 @@ type Service struct {
 	Most  int64         // bytes of a request body; 0 is no limit
 
 	Resend *Resend // nil: as usual
+	Queue  Queueing
+	Line   *upstream.Queue // where it waits; nil: none does
 
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by

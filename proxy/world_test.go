@@ -212,6 +212,7 @@ type world struct {
 	peer      Peer
 	retry     time.Duration // of the service
 	most      int64         // of the service
+	queue     Queueing      // of the service
 	done      chan outcome
 	exchanges chan *Exchange
 
@@ -248,7 +249,7 @@ func (w *world) route(generation uint64) {
 	for _, o := range w.origins {
 		list = append(list, o.Backend)
 	}
-	w.service = &Service{Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, list), Retry: w.retry, Most: w.most}
+	w.service = &Service{Name: "web", Path: "/", Live: upstream.NewPool("blue", upstream.RoundRobin, list), Retry: w.retry, Most: w.most, Queue: w.queue, Line: w.proxy.Queues.NewQueue()}
 	s, err := NewSnapshot(generation, []*Service{w.service})
 	if err != nil {
 		w.t.Fatal(err)

@@ -86,6 +86,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			collectService(ch, svc.Name, n)
 		}
 		collectHold(ch, svc.Name, &svc.Hold)
+		collectQueue(ch, svc.Name, svc.Queue)
 		for j := range svc.Pools {
 			collectPool(ch, svc.Name, &svc.Pools[j])
 		}

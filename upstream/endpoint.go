@@ -17,6 +17,7 @@ type Options struct {
 	Connect time.Duration // how long a dial may take; default 2 s
 	Idle    time.Duration // how long an idle connection is kept; default 60 s
 	MaxIdle int           // idle connections kept per endpoint; default 1024
+	Queues  *Queues       // of requests that wait for a place at an endpoint; may be nil
 	Known   time.Duration // idle time that servers are known to keep connections for, before any has shown it; default 0
 	Limits  *http1.Limits // of response heads
 	Clock   *http1.Clock  // see http1.Conn; may be nil

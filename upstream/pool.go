@@ -113,6 +113,7 @@ func (l *Lease) Release() {
 		load.Add(-1)
 	}
 	gate.Leave()
+	l.Backend.Endpoint.opts.Queues.freed(l.Backend.Endpoint)
 }
 
 // Tried are the backends that failed a request, which is not sent there again while another one is left. Its room is
