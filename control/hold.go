@@ -189,7 +189,7 @@ func (svc *Service) gap() gap {
 	switch {
 	case svc.Paused != nil:
 		return gap{hold: true, planned: true}
-	case p.eligible() > 0:
+	case slices.ContainsFunc(p.Backends, (*Backend).takes):
 		return gap{}
 	case slices.ContainsFunc(p.Backends, svc.failsOpen):
 		return gap{open: true}
@@ -197,6 +197,9 @@ func (svc *Service) gap() gap {
 	planned := p.planned()
 	return gap{hold: svc.File.WhenDown == config.WhenDownHold || planned && svc.File.Hold.On, planned: planned}
 }
+
+// takes reports that the backend takes new requests. One with weight 0 takes none, however well it is: it fills no gap.
+func (b *Backend) takes() bool { return b.Eligible() && b.Weight > 0 }
 
 func (p *Pool) planned() bool {
 	for _, b := range p.Backends {
