@@ -67,21 +67,24 @@ func TestCloseIsPutBetweenMessages(t *testing.T) {
 		{"a Close went to the client already", string(frame(true, 8, false, []byte{3, 0xe8})), "", false, true},
 	}
 	for _, test := range tests {
-		w := newWorld(t, 1, generous)
-		c, b := open(w, "websocket")
-		b.send(test.toClient)
-		c.expect(test.toClient)
-		c.send(test.toBackend)
-		b.expect(test.toBackend)
-		cutAll(w)
-		toClient, _ := c.rest()
-		toBackend, _ := b.rest()
-		if (toClient == string(closeGoingAway)) != test.clientGets || !test.clientGets && toClient != "" {
-			t.Errorf("%s: the client got %x", test.reason, toClient)
-		}
-		if (toBackend == string(closeGoingAwayMasked)) != test.backGets || !test.backGets && toBackend != "" {
-			t.Errorf("%s: the backend got %x", test.reason, toBackend)
-		}
+		t.Run(test.reason, func(t *testing.T) {
+			t.Parallel() // none of the peers answers, and each is waited for
+			w := newWorld(t, 1, generous)
+			c, b := open(w, "websocket")
+			b.send(test.toClient)
+			c.expect(test.toClient)
+			c.send(test.toBackend)
+			b.expect(test.toBackend)
+			cutAll(w)
+			toClient, _ := c.rest()
+			toBackend, _ := b.rest()
+			if (toClient == string(closeGoingAway)) != test.clientGets || !test.clientGets && toClient != "" {
+				t.Errorf("%s: the client got %x", test.reason, toClient)
+			}
+			if (toBackend == string(closeGoingAwayMasked)) != test.backGets || !test.backGets && toBackend != "" {
+				t.Errorf("%s: the backend got %x", test.reason, toBackend)
+			}
+		})
 	}
 }
 
