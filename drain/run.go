@@ -83,6 +83,9 @@ const (
 	pace = 50 * time.Millisecond
 	// glance is how often it is read until then: work that has become lasting meanwhile may have to be ended early.
 	glance = 500 * time.Millisecond
+	// idleness is how many times as long as a look the ledger is left alone: ten thousand take some 20 ms, and to look at them
+	// again and again would cost half a core.
+	idleness = 20
 	// unwind is how long work that was cut may take to leave; longer means it hangs, which the report says.
 	unwind = 5 * time.Second
 )
@@ -176,9 +179,10 @@ func (r *run) step() (pause time.Duration) {
 	}
 	if age >= r.read {
 		items := r.look()
+		looked := time.Since(r.began) - age
 		r.cutOverdue(items, age)
 		r.queue(items)
-		r.read = r.nextLook(age)
+		r.read = r.nextLook(age, max(pace, looked*idleness))
 	}
 	next := min(r.read, last)
 	if early := r.endEarly(age); early > age {
@@ -187,18 +191,18 @@ func (r *run) step() (pause time.Duration) {
 	return next - age
 }
 
-// nextLook is the age at which the ledger is to be read again.
-func (r *run) nextLook(age time.Duration) time.Duration {
-	next := age + glance
+// nextLook is the age at which the ledger is to be read again. often is how soon that may be.
+func (r *run) nextLook(age, often time.Duration) time.Duration {
+	next := age + max(glance, often)
 	if r.pacer.any && len(r.pacer.line) > 0 {
-		next = age + pace
+		next = age + often
 	}
 	for _, c := range Classes() {
 		switch d := r.job.Policy.Deadline(c); {
 		case d > age:
 			next = min(next, d)
 		default:
-			next = min(next, age+pace)
+			next = min(next, age+often)
 		}
 	}
 	return next

@@ -312,3 +312,22 @@ func TestWorkThatEndedBeforeItsCutFinished(t *testing.T) {
 		}
 	})
 }
+
+// TestALookThatTakesLongIsTakenSeldom: a drain of very much work does not keep a core busy with looking.
+func TestALookThatTakesLongIsTakenSeldom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWork(t)
+		w.begin("a", Request, forever)
+		job := w.job()
+		looks := 0
+		job.Inside = func() []Item {
+			looks++
+			time.Sleep(100 * time.Millisecond)
+			return w.inside()
+		}
+		// From 5 s to 30 s some class is past its deadline, and each look costs a tenth of a second.
+		if rep := Run(t.Context(), job); rep.Cut != 1 || rep.Took > policy.Timeout+time.Second || looks > 30 {
+			t.Errorf("%s, %d looks", rep, looks)
+		}
+	})
+}
