@@ -21,6 +21,7 @@ type Config struct {
 	Limits    Limits
 	Timeouts  Timeouts
 	Shutdown  Shutdown
+	DNS       DNS
 	Services  []Service // as ordered in the file; never empty, as Listen
 
 	files []neededFile
@@ -130,6 +131,7 @@ type Backend struct {
 	Address        string // its name to people: "10.0.0.1:3000" or "unix:///run/api.sock"
 	Network        string // "tcp" or "unix"
 	Dial           string // what is dialled: "10.0.0.1:3000" or "/run/api.sock"
+	Name           Name   // what is looked up, and then dialled in place of Dial; zero: the address is one already
 	Weight         int    // its share beside the others of its pool; 0: it takes nothing
 	MaxConnections int    // requests inside at most; 0: no limit
 }

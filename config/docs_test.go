@@ -45,6 +45,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"timeouts.tls_handshake": seconds(c.Timeouts.TLSHandshake),
 		"shutdown.grace":         seconds(c.Shutdown.Grace), "shutdown.timeout": seconds(c.Shutdown.Timeout),
 		"retry.attempts": fmt.Sprint(s.Retry.Attempts), "retry.budget": fmt.Sprintf("%d%%", s.Retry.Budget),
+		"dns.least": seconds(c.DNS.Least), "dns.most": seconds(c.DNS.Most), "dns.timeout": seconds(c.DNS.Timeout), "dns.family": c.DNS.Family,
 		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
 		"sticky.cookie": s.Sticky.Cookie, "sticky.ttl": session,
 		"queue":           map[int]string{0: "off"}[s.Queue.Requests],

@@ -62,7 +62,7 @@ func TestFourLines(t *testing.T) {
 	equal(t, "shutdown", c.Shutdown, Shutdown{2 * time.Second, 30 * time.Second})
 	equal(t, "services", c.Services, []Service{{
 		Name: "web", Path: "/", Live: "default", Balance: "least_requests", Line: 3,
-		Pools: []Pool{{Name: "default", Backends: []Backend{{"127.0.0.1:3000", "tcp", "127.0.0.1:3000", 1, 0}}}},
+		Pools: []Pool{{Name: "default", Backends: []Backend{{Address: "127.0.0.1:3000", Network: "tcp", Dial: "127.0.0.1:3000", Weight: 1, MaxConnections: 0}}}},
 		Health: Health{
 			Path: "/", Interval: 2 * time.Second, Timeout: time.Second, FastInterval: 500 * time.Millisecond,
 			Rise: 2, Fall: 3, Expect: Expect{Status: []StatusRange{{200, 499}}}, Release: "version",
@@ -124,10 +124,10 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "hosts are in lower case", web.Hosts, []string{"example.com", "*.example.com"})
 	equal(t, "live", web.Live, "green")
 	equal(t, "pools in file order", []string{web.Pools[0].Name, web.Pools[1].Name}, []string{"blue", "green"})
-	equal(t, "long form", web.Pools[1].Backends, []Backend{{"10.0.0.3:3000", "tcp", "10.0.0.3:3000", 2, 0}})
+	equal(t, "long form", web.Pools[1].Backends, []Backend{{Address: "10.0.0.3:3000", Network: "tcp", Dial: "10.0.0.3:3000", Weight: 2, MaxConnections: 0}})
 	equal(t, "balance", web.Balance, "round_robin")
 	equal(t, "expect", web.Health.Expect, Expect{[]StatusRange{{200, 200}}, map[string]any{"status": "ok"}})
-	equal(t, "a socket", api.Pools[0].Backends, []Backend{{"unix:///run/api.sock", "unix", "/run/api.sock", 1, 0}})
+	equal(t, "a socket", api.Pools[0].Backends, []Backend{{Address: "unix:///run/api.sock", Network: "unix", Dial: "/run/api.sock", Weight: 1, MaxConnections: 0}})
 	equal(t, "the process's limit on bodies, and an own one", []int{web.MaxBody, api.MaxBody}, []int{10 << 20, 0})
 	equal(t, "line", api.Line, 25)
 	equal(t, "hold", web.Hold, Hold{true, time.Minute, 5, 1 << 20, 7})
@@ -174,7 +174,7 @@ func TestBackendAddresses(t *testing.T) {
 		{"/run/app.sock", "unix:///run/app.sock", "unix", "/run/app.sock"},
 	} {
 		got := one(t, "backends: ["+test.written+"]").Pools[0].Backends[0]
-		equal(t, test.written, got, Backend{test.address, test.network, test.dial, 1, 0})
+		equal(t, test.written, got, Backend{Address: test.address, Network: test.network, Dial: test.dial, Name: got.Name, Weight: 1})
 	}
 }
 

@@ -76,13 +76,17 @@ func (v value) backend(limit int) (Backend, bool) {
 		v.address(&b)
 		return b, b.Address != ""
 	}
+	var weight *value
 	ok := v.object("write {address: 10.0.0.1:3000, weight: 2}", fields{
 		"address":         func(v value) { v.address(&b) },
-		"weight":          wholeField(&b.Weight, 0, maxWeight),
+		"weight":          func(v value) { weight = &v; v.whole(&b.Weight, 0, maxWeight) },
 		"max_connections": wholeField(&b.MaxConnections, 0, maxConnections),
 	})
 	if ok && !hasKey(v, "address") {
 		v.refuse("write {address: 10.0.0.1:3000, weight: 2}", "a backend has no `address`")
+	}
+	if weight != nil && b.Name.Service {
+		weight.refuseKey("leave it out", "SRV records say the weights of %s themselves", show(b.Address))
 	}
 	return b, b.Address != ""
 }
@@ -97,6 +101,10 @@ func (v value) address(b *Backend) {
 		v.socket(text, b)
 		return
 	}
+	if strings.HasPrefix(text, serviceScheme) {
+		v.serviceRecords(text, b)
+		return
+	}
 	if scheme, rest, found := strings.Cut(text, "://"); found && scheme != "http" {
 		v.refuseScheme(scheme, rest)
 		return
@@ -108,6 +116,9 @@ func (v value) address(b *Backend) {
 	}
 	b.Network, b.Dial = "tcp", net.JoinHostPort(host, strconv.Itoa(port))
 	b.Address = b.Dial
+	if isName(host) {
+		b.Name = Name{Host: host, Port: port}
+	}
 }
 
 func (v value) socket(text string, b *Backend) {

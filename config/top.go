@@ -13,7 +13,7 @@ func (in *input) defaults() *Config {
 	network, address, _ := ParseAdmin(DefaultAdmin())
 	c := &Config{
 		File: in.file, Admin: Admin{Network: network, Address: address}, State: DefaultState(),
-		AccessLog: defaultAccessLog, Limits: defaultLimits(), Timeouts: defaultTimeouts(), Shutdown: defaultShutdown(),
+		AccessLog: defaultAccessLog, Limits: defaultLimits(), Timeouts: defaultTimeouts(), Shutdown: defaultShutdown(), DNS: defaultDNS(),
 	}
 	return c
 }
@@ -56,6 +56,7 @@ func (in *input) topFields(c *Config) fields {
 		"trusted":          func(v value) { v.trusted(&c.Trusted) },
 		"limits":           func(v value) { v.limits(&c.Limits) },
 		"timeouts":         func(v value) { v.timeouts(&c.Timeouts) },
+		"dns":              func(v value) { v.dns(&c.DNS) },
 		"shutdown":         func(v value) { v.shutdown(&c.Shutdown) },
 		"services":         func(v value) { v.services(&c.Services) },
 	}
