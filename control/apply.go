@@ -143,7 +143,7 @@ func (c *Controller) leave(o order, was *now) Applied {
 
 // enact makes next the State of the moment. Its save has succeeded, so nothing here may fail.
 func (c *Controller) enact(o order, op *Operation, was, next *now) {
-	next.checks = c.reconcile(next.state, was.checks)
+	next.checks, next.watches = c.reconcile(next.state, was.checks), c.rewatch(next.state, was.watches)
 	gone := c.install(was, next)
 	op.receipt.Switched = float64(c.opts.Now().Sub(o.began)) / float64(time.Millisecond)
 	c.follow(o, op, was.state, c.awaited(o, next, gone))

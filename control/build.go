@@ -14,6 +14,7 @@ import (
 // stayed the same, so that a build that is not used has touched nothing.
 type built struct {
 	generation uint64
+	members    uint64
 	snapshot   *proxy.Snapshot
 	services   map[string]*builtService
 	endpoints  map[address]*upstream.Endpoint // one for each address that the State mentions
@@ -53,7 +54,7 @@ func newBuilder(o Options) *builder {
 
 // build returns what stands for s, with the gates and endpoints of old where they go on.
 func (bd *builder) build(s State, old *built) (*built, error) {
-	next := &built{generation: s.Generation, services: make(map[string]*builtService, len(s.Services))}
+	next := &built{generation: s.Generation, members: s.Members, services: make(map[string]*builtService, len(s.Services))}
 	next.endpoints = bd.endpoints(s, old)
 	list := make([]*proxy.Service, 0, len(s.Order))
 	for _, name := range s.Order {
@@ -69,9 +70,9 @@ func (bd *builder) build(s State, old *built) (*built, error) {
 	return next, err
 }
 
-// endpoints keeps an endpoint for as long as any backend names its address. Only a decision can change that.
+// endpoints keeps an endpoint for as long as any backend names its address. Only a decision or a name can change that.
 func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint {
-	if old.generation == s.Generation && old.endpoints != nil {
+	if old.generation == s.Generation && old.members == s.Members && old.endpoints != nil {
 		return old.endpoints
 	}
 	next := make(map[address]*upstream.Endpoint, len(old.endpoints))

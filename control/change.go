@@ -157,7 +157,7 @@ func (p *Pool) stays(release string) error {
 // its worst.
 func (p *Pool) mayLead(service, release string) error {
 	up, ready := p.eligible(), p.ready()
-	if ready == 0 || up < ready {
+	if ready == 0 || up < ready || len(p.unresolved()) > 0 {
 		return p.notUp(service, up, ready)
 	}
 	return p.checkRelease(release)

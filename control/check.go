@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -74,6 +75,9 @@ func (c *Controller) runCheck(ctx context.Context, ch *check) {
 			c.findings.add(finding{ch, v})
 			c.takeFindings()
 		}
+		if v.Fails == 1 {
+			c.doubt(ch.key)
+		}
 		ch.results.Add(1)
 		c.checked.tell()
 	})
@@ -81,7 +85,7 @@ func (c *Controller) runCheck(ctx context.Context, ch *check) {
 
 func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 	spec := healthcheck.Spec{
-		Off: h.Off, Network: b.Network, Address: b.Dial, Host: h.Host, Path: h.Path,
+		Off: h.Off, Network: b.Network, Address: b.Dial, Host: cmp.Or(h.Host, b.Host), Path: h.Path,
 		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 		JSON: h.Expect.JSON, Release: h.Release,
 	}
@@ -120,18 +124,19 @@ func (f *findings) take() []finding {
 
 // takeFindings makes one change of all verdicts that wait.
 func (c *Controller) takeFindings() {
-	for _, e := range c.applyFindings() {
-		c.tell(e)
-	}
+	c.tellSighting(c.applyFindings())
 }
 
-func (c *Controller) applyFindings() []Event {
+func (c *Controller) applyFindings() sighting {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.now.Load()
 	s, events := c.observe(was, c.findings.take())
+	if s.Members != was.state.Members {
+		return c.sight(was, s, events)
+	}
 	if len(events) == 0 {
-		return nil
+		return sighting{}
 	}
 	next := *was
 	next.state = s
@@ -141,7 +146,7 @@ func (c *Controller) applyFindings() []Event {
 		panic("control: " + err.Error())
 	}
 	c.install(was, &next)
-	return append(events, c.gaps(was, &next)...)
+	return sighting{events: append(events, c.gaps(was, &next)...)}
 }
 
 // observe takes verdicts into the State, except those of a check that ended or of an earlier incarnation.
@@ -154,6 +159,9 @@ func (c *Controller) observe(was *now, all []finding) (State, []Event) {
 		}
 		s = s.observed(f.check.key, f.verdict)
 		events = append(events, c.healthEvent(f.check.key, f.verdict, s.Generation))
+		if next, err := outgrown(f.check.key.Service, f.check.key.Pool)(s); err == nil {
+			events, s = append(events, c.nameEvents(s, next)...), next
+		}
 	}
 	return s, events
 }

@@ -92,7 +92,7 @@ func (s State) key(service, pool, backend string) (Key, error) {
 
 func (r *Receipt) administered(k Key, before, after State) {
 	was, is := before.Backend(k), after.Backend(k)
-	r.Service, r.Backend = k.Service, k.Pool+"/"+k.Backend
+	r.Service, r.Backend, r.Name = k.Service, k.Pool+"/"+k.Backend, was.Name
 	r.From, r.To = string(was.Admin), string(is.Admin)
 	svc := after.Services[k.Service]
 	if was.Eligible() && svc.Live == k.Pool && svc.Pool(k.Pool).eligible() == 0 {

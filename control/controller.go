@@ -17,6 +17,7 @@ import (
 	"sluice/healthcheck"
 	"sluice/http1"
 	"sluice/journal"
+	"sluice/names"
 	"sluice/proxy"
 )
 
@@ -46,6 +47,8 @@ type Options struct {
 	Secret []byte
 	// NewProber returns what checks a server; default healthcheck.NewHTTP.
 	NewProber func(healthcheck.Spec) healthcheck.Prober
+	// Resolve finds what a name stands for; default: the DNS, as the configuration says.
+	Resolve names.Lookup
 }
 
 func (o Options) withDefaults() Options {
@@ -65,13 +68,17 @@ func (o Options) withDefaults() Options {
 	if o.NewProber == nil {
 		o.NewProber = func(spec healthcheck.Spec) healthcheck.Prober { return healthcheck.NewHTTP(spec, o.Now) }
 	}
+	if o.Resolve == nil {
+		d := o.Config.DNS
+		o.Resolve = names.New(names.Options{Servers: d.Servers, Timeout: d.Timeout, Family: names.Family(d.Family)}).Resolve
+	}
 	return o
 }
 
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "health", "drain", "hold", "damage", "drift", "storage"
+	Kind       string // "change", "health", "drain", "hold", "damage", "drift", "storage", "names", "unresolved"
 	Service    string
 	Pool       string
 	Backend    string
@@ -86,6 +93,7 @@ type now struct {
 	state    State
 	built    *built
 	checks   map[Key]*check
+	watches  map[names.Name]*watch
 	leaving  []leaver // closed gates that may not be empty yet
 	damage   string   // what was wrong with the saved state
 	stopping bool
@@ -104,6 +112,7 @@ type Controller struct {
 	news       notice              // another now
 	checked    notice              // a check ended
 	findings   findings
+	renamed    renamed
 	operations operations
 
 	mu      sync.Mutex // one change at a time, its save included; whoever reads or serves does without it
@@ -185,7 +194,7 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	if err := c.saveStart(b); err != nil {
 		return nil, err
 	}
-	next.checks = c.reconcile(b.state, nil)
+	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
 	c.install(was, next)
 	c.running.Add(2)
 	go c.sweep()

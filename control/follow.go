@@ -133,7 +133,9 @@ func (c *Controller) over(op *Operation, r Receipt) {
 	}
 	e := c.entryOf(r)
 	e.Kind, e.Outcome, e.Time, e.Text = "outcome", &r, c.opts.Now(), r.String()
-	c.append(e)
+	if !op.found {
+		c.append(e)
+	}
 	c.tell(Event{
 		Time: e.Time, Kind: "drain", Service: r.Service, Backend: r.Backend, Text: e.Text,
 		Cause: &r.Cause, Generation: r.Generation, Receipt: &r,

@@ -207,7 +207,7 @@ func (p *Pool) planned() bool {
 			return true
 		}
 	}
-	return false
+	return slices.ContainsFunc(p.Named, func(n *Named) bool { return n.Found.Answer.From == "" }) // its servers are still coming
 }
 
 // failsOpen reports that a backend takes requests where there is none that is up. One that was not looked at yet does not,

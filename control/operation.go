@@ -15,6 +15,7 @@ type Operation struct {
 	done   chan struct{}
 	told   chan struct{}                 // closed when the change itself was told of: its outcome comes after it
 	inside func(limit int) drain.Listing // set before the operation is handed out; nil: it waits for no gate
+	found  bool                          // nobody asked for it: it has no place in the history
 
 	mu      sync.Mutex
 	receipt Receipt
@@ -148,6 +149,9 @@ func (r Receipt) what() string {
 	}
 	if r.Backend != "" {
 		b.WriteString(" " + r.Backend)
+	}
+	if r.Name != "" {
+		b.WriteString(" (of " + r.Name + ")")
 	}
 	switch {
 	case r.Unchanged:

@@ -72,7 +72,8 @@ func (b *Backend) isNamed(pool, backend string) bool {
 	if pool != "" && pool != b.Pool() {
 		return false
 	}
-	return backend == b.Address() || backend == b.Pool()+"/"+b.Address()
+	return slices.Contains([]string{b.Address(), b.Pool() + "/" + b.Address()}, backend) ||
+		b.Name != "" && !b.Gone && slices.Contains([]string{b.Name, b.Pool() + "/" + b.Name}, backend)
 }
 
 func (svc *Service) noBackend(pool, backend string) error {
@@ -88,6 +89,13 @@ func (svc *Service) noBackend(pool, backend string) error {
 			}
 		}
 	}
+	if n := svc.nameless(pool, backend); n != nil {
+		return &Refusal{
+			Kind: "unknown",
+			What: n.trouble(),
+			Hint: "a name is looked up again and again; ask again when `sluice status` shows an address",
+		}
+	}
 	return &Refusal{
 		Kind: "unknown",
 		What: fmt.Sprintf("%s has no backend %q", where, backend),
@@ -95,10 +103,32 @@ func (svc *Service) noBackend(pool, backend string) error {
 	}
 }
 
+// nameless is the name that is meant, where it has no address; else nil.
+func (svc *Service) nameless(pool, backend string) *Named {
+	for _, p := range svc.Pools {
+		if pool != "" && pool != p.Name {
+			continue
+		}
+		for _, n := range p.Named {
+			if (backend == n.File.Address || backend == p.Name+"/"+n.File.Address) && n.trouble() != "" {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
 func ambiguous(backend string, found []*Backend) error {
 	var names []string
 	for _, b := range found {
 		names = append(names, b.Pool()+"/"+b.Address())
+	}
+	if b := found[0]; b.Name != "" && (backend == b.Name || backend == b.Pool()+"/"+b.Name) {
+		return &Refusal{
+			Kind: "conflict",
+			What: fmt.Sprintf("%s stands for %d backends, and this is done to one", backend, len(found)),
+			Hint: "write which one is meant: " + list(names),
+		}
 	}
 	return &Refusal{
 		Kind: "conflict",
@@ -124,6 +154,13 @@ func (p *Pool) notReady(service string) error {
 }
 
 func (p *Pool) notUp(service string, up, ready int) error {
+	if len(p.Backends) == 0 {
+		return &Refusal{
+			Kind: "unhealthy",
+			What: fmt.Sprintf("%s has no backend: %s", p.Name, p.troubles()),
+			Hint: "start servers under that name, or mend the DNS; then flip again",
+		}
+	}
 	if ready == 0 {
 		return &Refusal{
 			Kind: "unhealthy",
@@ -153,7 +190,17 @@ func (p *Pool) troubles() string {
 			all = append(all, b.Address()+" "+b.trouble())
 		}
 	}
-	return list(all)
+	return list(append(all, p.unresolved()...))
+}
+
+// unresolved says of each name without an address why that is.
+func (p *Pool) unresolved() (all []string) {
+	for _, n := range p.Named {
+		if why := n.trouble(); why != "" {
+			all = append(all, why)
+		}
+	}
+	return all
 }
 
 func (b *Backend) trouble() string {

@@ -28,6 +28,7 @@ type savedBackend struct {
 	Pool    string    `json:"pool"`
 	Address string    `json:"address"`
 	Admin   *Decision `json:"admin,omitempty"`
+	Name    string    `json:"name,omitempty"` // which the address came from; empty: the file has it
 }
 
 // encode returns what is saved of the State.
@@ -46,12 +47,19 @@ func (svc *Service) decisions() savedService {
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
-				out.Backends[p.Name+"/"+b.Address()] = savedBackend{Pool: p.Name, Address: b.Address(), Admin: b.Decided}
+				out.add(savedBackend{Pool: p.Name, Address: b.Address(), Name: b.Name, Admin: b.Decided})
+			}
+		}
+		for _, n := range p.Named {
+			for address, d := range n.Kept {
+				out.add(savedBackend{Pool: p.Name, Address: address, Name: n.File.Address, Admin: d})
 			}
 		}
 	}
 	return out
 }
+
+func (svc savedService) add(b savedBackend) { svc.Backends[b.Pool+"/"+b.Address] = b }
 
 // decode reads what encode wrote.
 func decode(data []byte) (saved, error) {
@@ -166,6 +174,9 @@ func (j *joiner) backend(svc *Service, old savedBackend) *Service {
 	}
 	var b *Backend
 	if p := svc.Pool(old.Pool); p != nil {
+		if p.named(old.Name) != nil && p.Backend(old.Address) == nil {
+			return svc.withPool(p.keeping(old))
+		}
 		b = p.Backend(old.Address)
 	}
 	if b == nil {

@@ -69,12 +69,12 @@ func TestJoinOfAdministrationAndFile(t *testing.T) {
 		want      Admin // of blue/a:1
 		ends      string
 	}{
-		{"a drain survives", "web blue=a:1,a:2", savedBackend{"blue", "a:1", drained}, Drain, ""},
-		{"a ready survives", "web blue=a:1,a:2", savedBackend{"blue", "a:1", ready}, Ready, ""},
-		{"the backend is gone", "web blue=a:2", savedBackend{"blue", "a:1", drained}, "", "no longer has it"},
-		{"its pool is gone", "web green=a:1", savedBackend{"blue", "a:1", drained}, "", "no longer has it"},
-		{"a backend that was ready is gone: nobody misses that", "web blue=a:2", savedBackend{"blue", "a:1", ready}, "", ""},
-		{"no decision", "web blue=a:1", savedBackend{"blue", "a:1", nil}, Ready, ""},
+		{"a drain survives", "web blue=a:1,a:2", savedBackend{Pool: "blue", Address: "a:1", Admin: drained}, Drain, ""},
+		{"a ready survives", "web blue=a:1,a:2", savedBackend{Pool: "blue", Address: "a:1", Admin: ready}, Ready, ""},
+		{"the backend is gone", "web blue=a:2", savedBackend{Pool: "blue", Address: "a:1", Admin: drained}, "", "no longer has it"},
+		{"its pool is gone", "web green=a:1", savedBackend{Pool: "blue", Address: "a:1", Admin: drained}, "", "no longer has it"},
+		{"a backend that was ready is gone: nobody misses that", "web blue=a:2", savedBackend{Pool: "blue", Address: "a:1", Admin: ready}, "", ""},
+		{"no decision", "web blue=a:1", savedBackend{Pool: "blue", Address: "a:1", Admin: nil}, Ready, ""},
 	}
 	for _, tt := range tests {
 		s := fromFile(fileOf(t, tt.file), startedAt, Cause{})

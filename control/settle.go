@@ -16,6 +16,7 @@ const patience = 5 * time.Second
 func (c *Controller) settle(ctx context.Context, service, pool string) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	c.resolveAfresh(ctx, service, pool)
 	looks := map[*check]uint64{}
 	for ctx.Err() == nil {
 		checked, news := c.checked.wait(), c.news.wait()

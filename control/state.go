@@ -16,9 +16,12 @@ type State struct {
 	// Generation counts decisions. It is saved, so a script may hold on to it over a restart; a health verdict does not
 	// raise it, so that no flap breaks that script.
 	Generation uint64
-	Services   map[string]*Service
-	Order      []string // names of the services as the file has them
-	Digest     string   // of the file this State was joined with
+	// Members counts the times that names have brought or taken backends. Like Generation it tells States apart, and like
+	// health it is found and not decided.
+	Members  uint64
+	Services map[string]*Service
+	Order    []string // names of the services as the file has them
+	Digest   string   // of the file this State was joined with
 }
 
 // Change is a pure step from one State to the next. It returns ErrUnchanged when the State already is as wanted, and a
@@ -44,7 +47,9 @@ type Service struct {
 // Pool is one pool in a State.
 type Pool struct {
 	Name     string
-	Backends []*Backend
+	File     *config.Pool // what the file says
+	Named    []*Named     // the places in it that names fill
+	Backends []*Backend   // of the file and of the names, in file order
 }
 
 // Key names a backend of one pool.
@@ -56,6 +61,9 @@ func (k Key) String() string { return k.Service + "/" + k.Pool + "/" + k.Backend
 type Backend struct {
 	Key
 	Network, Dial string
+	Name          string // which it came from, as "app:3000"; empty: it stands in the file itself
+	Host          string // what checks call it by; empty: its address
+	Gone          bool   // its name has it no more, and nothing else of the pool could take its traffic yet
 	Weight, Max   int
 	Admin         Admin
 	Decided       *Decision // on Admin; nil: nobody decided
@@ -152,13 +160,14 @@ func (svc *Service) with(b *Backend) *Service {
 }
 
 func (p *Pool) with(b *Backend) *Pool {
-	next := &Pool{Name: p.Name, Backends: slices.Clone(p.Backends)}
+	next := *p
+	next.Backends = slices.Clone(p.Backends)
 	for i, old := range next.Backends {
 		if old.Key == b.Key {
 			next.Backends[i] = b
 		}
 	}
-	return next
+	return &next
 }
 
 // fromFile is the State that the file alone asks for.
@@ -175,15 +184,18 @@ func fromFile(cfg *config.Config, at time.Time, cause Cause) State {
 
 func serviceFromFile(file *config.Service) *Service {
 	svc := &Service{Name: file.Name, File: file, Live: file.Live}
-	for _, fp := range file.Pools {
-		p := &Pool{Name: fp.Name}
-		for _, fb := range fp.Backends {
-			p.Backends = append(p.Backends, &Backend{
-				Key:     Key{Service: file.Name, Pool: fp.Name, Backend: fb.Address},
-				Network: fb.Network, Dial: fb.Dial, Weight: fb.Weight, Max: fb.MaxConnections, Admin: Ready,
-			})
-		}
-		svc.Pools = append(svc.Pools, p)
+	for i := range file.Pools {
+		svc.Pools = append(svc.Pools, poolFromFile(&file.Pools[i]).gather(file.Name))
 	}
 	return svc
+}
+
+func poolFromFile(file *config.Pool) *Pool {
+	p := &Pool{Name: file.Name, File: file}
+	for i := range file.Backends {
+		if b := &file.Backends[i]; b.Name != (config.Name{}) {
+			p.Named = append(p.Named, &Named{File: b})
+		}
+	}
+	return p
 }

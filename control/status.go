@@ -108,11 +108,38 @@ type PoolStatus struct {
 	Eligible int             `json:"eligible"` // backends that are up and ready
 	Inside   int             `json:"inside"`
 	Backends []BackendStatus `json:"backends"`
+	Names    []NameStatus    `json:"names,omitempty"`   // which bring backends of it
+	Leaving  []LeavingStatus `json:"leaving,omitempty"` // backends that are none any more and have something inside
+}
+
+// NameStatus is one name that brings backends.
+type NameStatus struct {
+	Name      string    `json:"name"` // "app:3000", "srv:_http._tcp.app.example.com"
+	Addresses int       `json:"addresses"`
+	Answered  bool      `json:"answered"`         // the last lookup brought an answer
+	Since     time.Time `json:"since"`            // of Answered; zero: no lookup has ended
+	Reason    string    `json:"reason,omitempty"` // why it did not
+	From      string    `json:"from,omitempty"`   // the server or file that the addresses are from
+	TTL       float64   `json:"ttl_s"`            // of the last answer, as it was given
+	Asked     time.Time `json:"asked"`            // when the last lookup ended
+	Next      time.Time `json:"next"`             // when it is asked for again
+	Lookups   uint64    `json:"lookups"`
+	Failures  uint64    `json:"failures"`
+	More      int       `json:"more,omitempty"` // addresses beyond those that a name may bring
+}
+
+// LeavingStatus is a backend that a name has no more, while its requests finish.
+type LeavingStatus struct {
+	Address  string              `json:"address"`
+	Inside   int                 `json:"inside"`
+	InsideBy map[drain.Class]int `json:"inside_by,omitempty"`
 }
 
 // BackendStatus is one backend of one pool.
 type BackendStatus struct {
 	Address string            `json:"address"`
+	Name    string            `json:"name,omitempty"` // which it came from; empty: it stands in the file
+	Gone    bool              `json:"gone,omitempty"` // its name has it no more; it stays until another is up
 	Weight  int               `json:"weight"`
 	Admin   Admin             `json:"admin"`
 	Cause   *Cause            `json:"cause,omitempty"` // of Admin, when an operator set it
@@ -167,6 +194,7 @@ type Receipt struct {
 	From       string    `json:"from,omitempty"`    // pool or administration before
 	To         string    `json:"to,omitempty"`      // pool or administration now
 	Backend    string    `json:"backend,omitempty"` // of drain, ready, maint
+	Name       string    `json:"name,omitempty"`    // which the backend came from, where that is a name
 	Release    string    `json:"release,omitempty"` // that takes the traffic now
 	Began      time.Time `json:"began"`
 	Switched   float64   `json:"switched_ms"` // from the call to the moment the new snapshot was in place

@@ -130,6 +130,7 @@ func (p *player) commands() map[string]func(block, []string) {
 		"close":    func(block, []string) { p.c.Close() },
 		"restart":  func(block, []string) { p.restart() },
 		"up":       func(_ block, w []string) { p.servers.up(w[0], w[1:]...) },
+		"dns":      p.setDNS,
 		"down":     func(b block, w []string) { p.servers.down(strings.Join(b.input, " "), w...) },
 		"wait":     func(_ block, w []string) { p.wait(w[0]) },
 		"enter":    func(_ block, w []string) { p.enter(w[0], w[1]) },
@@ -197,6 +198,9 @@ func (p *player) enter(service, address string) {
 }
 
 func (p *player) leaveOne() {
+	if len(p.leases) == 0 {
+		p.t.Fatal("nobody is inside to leave")
+	}
 	p.leases[0].Release()
 	p.leases = p.leases[1:]
 }
@@ -274,20 +278,25 @@ func (p *player) setDisk(how string) {
 func (p *player) printEvents() {
 	var health []string
 	for _, e := range p.heard() {
-		if e.Kind == "health" || e.Kind == "hold" { // in no order
-			health = append(health, e.Kind+": "+e.Text)
-			continue
-		}
 		text := e.Text
 		if e.Kind == "drain" {
 			text = "done " + strconv.FormatUint(e.Generation, 10) + ": " + outcome(*e.Receipt)
 		}
-		p.printf("%s: %s", e.Kind, text)
+		if line := e.Kind + ": " + text; found(e) {
+			health = append(health, line)
+		} else {
+			p.printf("%s", line)
+		}
 	}
 	slices.Sort(health)
 	for _, line := range slices.Compact(health) {
 		p.printf("%s", line)
 	}
+}
+
+// found are events that nobody asked for, so that they come in no order.
+func found(e Event) bool {
+	return e.Kind == "health" || e.Kind == "hold" || e.Kind == "drift" && e.Cause == nil || e.Cause != nil && e.Cause.By == "dns"
 }
 
 // outcome leaves out what depends on the speed of the machine.
@@ -344,6 +353,12 @@ func (p *player) status() {
 			p.printf("  %s: eligible %d, inside %d%s", pool.Name, pool.Eligible, pool.Inside, map[bool]string{true: ", armed"}[pool.Armed])
 			for _, b := range pool.Backends {
 				p.printf("    %s %s %s %s inside %d %s", b.Address, b.Admin, b.Health, orDash(b.Release), b.Inside, b.Reason)
+			}
+			for _, n := range pool.Names {
+				p.printf("    name %s answered %v, addresses %d, lookups %d, failures %d %s", n.Name, n.Answered, n.Addresses, n.Lookups, n.Failures, n.Reason)
+			}
+			for _, l := range pool.Leaving {
+				p.printf("    leaving %s inside %d", l.Address, l.Inside)
 			}
 		}
 		for _, d := range svc.Drift {

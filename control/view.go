@@ -101,7 +101,7 @@ func (p *Pool) absences() string {
 			all = append(all, b.Address()+" "+b.trouble())
 		}
 	}
-	return list(all)
+	return list(append(all, p.unresolved()...))
 }
 
 func (v *view) pool(svc *Service, p *Pool) PoolStatus {
@@ -115,13 +115,17 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 		out.Inside += one.Inside
 		out.Backends = append(out.Backends, one)
 	}
+	out.Names, out.Leaving = v.names(p), v.leavers(svc, p)
+	for _, l := range out.Leaving {
+		out.Inside += l.Inside
+	}
 	return out
 }
 
 func (v *view) backend(b *Backend) BackendStatus {
 	out := BackendStatus{
-		Address: b.Address(), Weight: b.Weight, Admin: b.Admin, Health: b.Health.State, Release: b.Health.Release,
-		Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key),
+		Address: b.Address(), Name: b.Name, Gone: b.Gone, Weight: b.Weight, Admin: b.Admin,
+		Health: b.Health.State, Release: b.Health.Release, Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key),
 	}
 	if b.Health.State != healthcheck.Up {
 		out.Reason = b.Health.Reason

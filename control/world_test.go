@@ -129,6 +129,7 @@ type world struct {
 	cfg     *config.Config
 	disk    *memory
 	servers *servers
+	dns     *fakeDNS
 	proxy   *proxy.Proxy
 	c       *Controller
 
@@ -136,17 +137,19 @@ type world struct {
 	events []Event
 }
 
-// newWorld makes a world of services, written "web live=blue blue=a:1,a:2 green=b:1".
+// newWorld makes a world of services, written "web live=blue blue=a:1,a:2 green=b:1", and
+// "web blue=@app:3000" with a name.
 func newWorld(t testing.TB, services ...string) *world {
 	return &world{
 		t: t, cfg: fileOf(t, services...), disk: &memory{},
+		dns:     &fakeDNS{answers: map[string]dnsAnswer{}},
 		servers: &servers{answer: map[string]healthcheck.Result{}, asked: map[string]int{}},
 	}
 }
 
 // fileOf reads the short form of a configuration. Its digest is the text itself.
 func fileOf(t testing.TB, services ...string) *config.Config {
-	cfg := &config.Config{File: "sluice.yaml", State: "state", Digest: strings.Join(services, "\n")}
+	cfg := &config.Config{File: "sluice.yaml", State: "state", Digest: strings.Join(services, "\n"), DNS: config.DNS{Least: 1007 * time.Millisecond, Most: 9973 * time.Millisecond}} // never at the moment of a check
 	for _, line := range services {
 		fields := strings.Fields(line)
 		svc := config.Service{Name: fields[0], Path: "/" + fields[0]}
@@ -196,6 +199,10 @@ func mustDuration(t testing.TB, text string) time.Duration {
 func poolOf(name, addresses string) config.Pool {
 	p := config.Pool{Name: name}
 	for _, a := range strings.Split(addresses, ",") {
+		if name, ok := strings.CutPrefix(a, "@"); ok {
+			p.Backends = append(p.Backends, namedBackend(name))
+			continue
+		}
 		p.Backends = append(p.Backends, config.Backend{Address: a, Network: "tcp", Dial: a, Weight: 1})
 	}
 	return p
@@ -207,6 +214,7 @@ func (w *world) start() error {
 	w.c = New(Options{
 		Config: w.cfg, Proxy: w.proxy, Journal: w.disk, Event: w.hear, Rand: func() float64 { return 0.5 },
 		NewProber: func(spec healthcheck.Spec) healthcheck.Prober { return fakeProber{w.servers, spec.Address} },
+		Resolve:   w.dns.resolve,
 	})
 	return w.c.Start(w.t.Context())
 }

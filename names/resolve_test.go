@@ -148,6 +148,8 @@ func TestNoTwoQuestionsAreAlike(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(ids) < 45 || len(ports) < 40 {
 		t.Errorf("of 50 questions %d had an id and %d a port of their own", len(ids), len(ports))
 	}

@@ -67,7 +67,7 @@ func level(kind string) zerolog.Level {
 	switch kind {
 	case "damage", "storage":
 		return zerolog.ErrorLevel
-	case "drift":
+	case "drift", "unresolved":
 		return zerolog.WarnLevel
 	}
 	return zerolog.InfoLevel

@@ -146,6 +146,7 @@ func collectPins(ch chan<- prometheus.Metric, name string, n *proxy.PinCounters)
 
 func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolStatus) {
 	gauge(ch, poolLive, truth(p.Live), service, p.Name, p.Release)
+	collectNames(ch, service, p)
 	for i := range p.Backends {
 		b := &p.Backends[i]
 		gauge(ch, backendUp, truth(b.Health == healthcheck.Up), service, p.Name, b.Address)

@@ -26,9 +26,10 @@ func (c *cli) adminCommand(verb control.Admin, short, long string) *cobra.Comman
 	var pool string
 	var wait bool
 	cmd := &cobra.Command{
-		Use:               string(verb) + " SERVICE BACKEND",
-		Short:             short,
-		Long:              short + ". " + long + "\nBACKEND is ADDRESS, or POOL/ADDRESS where an address is in more than one pool.",
+		Use:   string(verb) + " SERVICE BACKEND",
+		Short: short,
+		Long: short + ". " + long + "\nBACKEND is ADDRESS, or POOL/ADDRESS where an address is in more than one pool.\n" +
+			"A name as app:3000 will do while it stands for one address.",
 		Example:           "  sluice " + string(verb) + " web 10.0.0.1:3000 --wait",
 		Args:              exactly("SERVICE", "BACKEND"),
 		ValidArgsFunction: c.complete(services, backends),

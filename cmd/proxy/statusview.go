@@ -41,12 +41,16 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	for _, d := range s.Drift {
 		fmt.Fprintf(w, "  %s %s: decided %s, the file says %s (%s)\n", v.yellow("drift    "), d.What, d.Decided, d.File, d.Why)
 	}
+	v.names(w, s)
 	t := table{paint: v.paint, indent: "  "}
 	t.head("POOL", "BACKEND", "ADMIN", "HEALTH", "RELEASE", "INSIDE", "REQUESTS", "FAILED")
 	for _, p := range s.Pools {
 		for _, b := range p.Backends {
-			t.row(v.poolCell(p), b.Address, v.admin(b.Admin), v.health(b), orDash(b.Release), insideText(b.Inside, b.InsideBy),
+			t.row(v.poolCell(p), backendText(b), v.admin(b.Admin), v.health(b), orDash(b.Release), insideText(b.Inside, b.InsideBy),
 				strconv.FormatInt(b.Requests, 10), v.failures(b.Failures))
+		}
+		for _, l := range p.Leaving {
+			t.row(v.poolCell(p), l.Address, v.yellow("leaving"), v.dim("gone from the DNS"), "-", insideText(l.Inside, l.InsideBy), "-", "-")
 		}
 	}
 	t.print(w)

@@ -211,7 +211,11 @@ func checked(s control.Status) bool {
 	return true
 }
 
+// undecided reports whether a check or a lookup is still to come that could bring a backend.
 func undecided(pool control.PoolStatus) bool {
+	if slices.ContainsFunc(pool.Names, func(n control.NameStatus) bool { return n.Asked.IsZero() }) {
+		return true
+	}
 	return slices.ContainsFunc(pool.Backends, func(b control.BackendStatus) bool {
 		return b.Admin == control.Ready && b.Health == healthcheck.Unknown
 	})
