@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"time"
 
 	"sluice/control"
 	"sluice/drain"
@@ -17,10 +18,11 @@ const (
 
 // InsideLine is one line of a streamed listing: the counts first, then an item each.
 type InsideLine struct {
-	Total *int                `json:"total,omitempty"`
-	By    map[drain.Class]int `json:"inside_by,omitempty"`
-	More  int                 `json:"more,omitempty"`
-	Item  *drain.Item         `json:"item,omitempty"`
+	Total  *int                      `json:"total,omitempty"`
+	By     map[drain.Class]int       `json:"inside_by,omitempty"`
+	More   int                       `json:"more,omitempty"`
+	EndsBy map[drain.Class]time.Time `json:"ends_by,omitempty"`
+	Item   *drain.Item               `json:"item,omitempty"`
 }
 
 // inside lists what is inside of a service, or of all: as one document, or line by line.
@@ -66,7 +68,7 @@ func (s *Server) insideLines(w http.ResponseWriter, l drain.Listing) {
 	w.Header().Set("Content-Type", ndjson)
 	s.stampHeader(w.Header())
 	out := lineWriter{http.NewResponseController(w), json.NewEncoder(w)}
-	if out.write(InsideLine{Total: &l.Total, By: l.By, More: l.More}) != nil {
+	if out.write(InsideLine{Total: &l.Total, By: l.By, EndsBy: l.EndsBy, More: l.More}) != nil {
 		return
 	}
 	for i := range l.Items {

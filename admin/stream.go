@@ -22,11 +22,12 @@ type Line struct {
 
 // Progress is how far an operation is.
 type Progress struct {
-	Elapsed  float64             `json:"elapsed_ms"` // since the call
-	Inside   int                 `json:"inside"`
-	InsideBy map[drain.Class]int `json:"inside_by,omitempty"`
-	Items    []drain.Item        `json:"items,omitempty"` // oldest first; 20 unless the caller wants another number
-	More     int                 `json:"more,omitempty"`  // how many are not among them
+	Elapsed  float64                   `json:"elapsed_ms"` // since the call
+	Inside   int                       `json:"inside"`
+	InsideBy map[drain.Class]int       `json:"inside_by,omitempty"`
+	EndsBy   map[drain.Class]time.Time `json:"ends_by,omitempty"` // when each class is over at the latest
+	Items    []drain.Item              `json:"items,omitempty"`   // oldest first; 20 unless the caller wants another number
+	More     int                       `json:"more,omitempty"`    // how many are not among them
 }
 
 const (
@@ -65,7 +66,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, op Operation, wa
 }
 
 func progress(l drain.Listing, elapsed time.Duration) *Progress {
-	return &Progress{Elapsed: float64(elapsed.Microseconds()) / 1000, Inside: l.Total, InsideBy: l.By, Items: l.Items, More: l.More}
+	return &Progress{Elapsed: float64(elapsed.Microseconds()) / 1000, Inside: l.Total, InsideBy: l.By, EndsBy: l.EndsBy, Items: l.Items, More: l.More}
 }
 
 // lineWriter sends each line as soon as it is written.

@@ -81,11 +81,18 @@ func (c *Controller) look(limit int, gates []*drain.Gate, leavers []leaver) drai
 	for _, l := range leavers {
 		closed[l.gate] = l
 	}
-	for i := range out.Items {
-		it := &out.Items[i]
-		if l, ok := closed[it.Gate]; ok {
-			it.EndsBy = l.since.Add(l.policy.Deadline(it.Class))
+	open := false
+	for _, g := range gates {
+		switch l, leaves := closed[g]; {
+		case g.Inside() == 0:
+		case leaves:
+			out.EndBy(g, l.since, l.policy)
+		default:
+			open = true
 		}
+	}
+	if open { // some of a class may go on for as long as it likes
+		out.EndsBy = nil
 	}
 	return out
 }

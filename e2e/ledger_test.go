@@ -55,6 +55,7 @@ type listing struct {
 	By    map[string]int `json:"inside_by"`
 	More  int
 	Items []listed
+	Ends  map[string]time.Time `json:"ends_by"`
 }
 
 func (s *sluice) inside(query string) (l listing) {
@@ -76,7 +77,7 @@ const halfUpload = 100_000
 func (s *sluice) fill() map[string]*insider {
 	s.t.Helper()
 	all := map[string]*insider{
-		"request":   s.enter("request", "GET /slow?ms=2500&secret=1 HTTP/1.1", ""),
+		"request":   s.enter("request", "GET /slow?ms=4500&secret=1 HTTP/1.1", ""),
 		"upload":    s.enter("upload", "POST /digest HTTP/1.1\nContent-Length: 200000", strings.Repeat("x", halfUpload)),
 		"stream":    s.enter("stream", "GET /events?ms=100 HTTP/1.1", ""),
 		"websocket": s.enter("websocket", "GET /ws HTTP/1.1\nConnection: Upgrade\nUpgrade: websocket\nSec-WebSocket-Version: 13\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==", ""),
@@ -153,7 +154,7 @@ type count struct{ Found, Finished, Cut, Retried, Left int }
 // what became of each, and --max-cut fails exactly when something was cut.
 func TestTheLedger(t *testing.T) {
 	blue, green := startApp(t, "v1", "127.0.0.1:0"), startApp(t, "v2", "127.0.0.1:0")
-	s := newSluice(t, strings.Replace(twoPools(blue.address, green.address), quickDrains, "    drain: {timeout: 20s, stream: 1500ms, websocket: 2500ms}\n", 1)).start()
+	s := newSluice(t, strings.Replace(twoPools(blue.address, green.address), quickDrains, "    drain: {timeout: 20s, stream: 3s, websocket: 4s}\n", 1)).start()
 	s.awaitRelease("v1")
 	all := s.fill()
 	s.checkListed(all, blue)
@@ -161,13 +162,16 @@ func TestTheLedger(t *testing.T) {
 	drain := s.begin("drain", "web", blue.address, "--max-cut", "0", "--json")
 	s.await("the drain has begun", func() bool { return s.inside("?draining=true").Total == 5 })
 	for _, it := range s.inside("").Items {
-		most := map[string]time.Duration{"stream": 1500 * time.Millisecond, "websocket": 2500 * time.Millisecond, "tunnel": 2500 * time.Millisecond}[it.Class]
+		most := map[string]time.Duration{"stream": 3 * time.Second, "websocket": 4 * time.Second, "tunnel": 4 * time.Second}[it.Class]
 		if most == 0 {
 			most = 20 * time.Second
 		}
-		if it.EndsBy == nil || time.Until(*it.EndsBy) > most || time.Until(*it.EndsBy) < most-2*time.Second {
+		if it.EndsBy == nil || time.Until(*it.EndsBy) > most || time.Until(*it.EndsBy) < most-3*time.Second {
 			t.Errorf("%s is over by %v, want within %s", it.Class, it.EndsBy, most)
 		}
+	}
+	if ends := s.inside("?limit=1").Ends; len(ends) != 5 || ends["stream"].After(ends["websocket"]) || ends["tunnel"].After(ends["upload"]) {
+		t.Errorf("the classes are over by %v", ends)
 	}
 	text := s.must("status", "web")
 	for _, want := range []string{"websocket 1", "LEFT", "the-tunnel", "POST shop.example/digest"} {

@@ -87,11 +87,15 @@ func (ex *Exchange) sighted(wanted gates, now time.Time) (sighting, bool) {
 
 // oldest keeps the oldest of what it is given, in room for twice as many.
 type oldest struct {
-	most int
-	all  []sighting
+	most  int
+	all   []sighting
+	bound time.Time // what began later is not among them; zero: not known yet
 }
 
 func (o *oldest) add(s sighting) {
+	if !o.bound.IsZero() && s.began.After(o.bound) {
+		return
+	}
 	if o.all = append(o.all, s); len(o.all) >= 2*o.most+1 {
 		o.trim()
 	}
@@ -100,6 +104,9 @@ func (o *oldest) add(s sighting) {
 func (o *oldest) trim() {
 	slices.SortFunc(o.all, func(a, b sighting) int { return a.began.Compare(b.began) })
 	o.all = o.all[:min(len(o.all), o.most)]
+	if n := len(o.all); n > 0 && n == o.most {
+		o.bound = o.all[n-1].began
+	}
 }
 
 // Texts of clients are cut to these lengths where people read them: a ledger of a hundred thousand entries must fit into

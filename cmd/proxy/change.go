@@ -104,6 +104,10 @@ func (c *cli) itemLine(before int, it drain.Item, at time.Time) string {
 	if !c.outTTY || c.outWidth == nil {
 		return text
 	}
+	if before+lipgloss.Width(text) >= c.outWidth() {
+		it.Host = ""
+		text = itemText(it, at)
+	}
 	if over := before + lipgloss.Width(text) - c.outWidth() + 1; over > 0 {
 		it.Path = middleCut(safe(it.Path), max(leastRequest, min(lipgloss.Width(safe(it.Path)), longestShown)-over))
 		text = itemText(it, at)
@@ -127,8 +131,15 @@ func itemText(it drain.Item, at time.Time) string {
 	if it.Client != "" {
 		text += " from " + safe(it.Client)
 	}
-	if old := at.Sub(it.Began); old > 0 {
+	old := at.Sub(it.Began)
+	if it.Age > 0 { // when it was listed, or cut
+		old = time.Duration(it.Age) * time.Millisecond
+	}
+	if old > 0 {
 		text += fmt.Sprintf(", %.1fs old", old.Seconds())
+	}
+	if it.Idle {
+		text += ", idle " + shortAge(time.Duration(it.Quiet)*time.Millisecond)
 	}
 	return text
 }

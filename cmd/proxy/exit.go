@@ -92,9 +92,7 @@ func (p *process) stop(cause control.Cause) admin.Operation {
 // insideUntil lists what is inside of any backend; each item is over by its deadline.
 func (p *process) insideUntil(limit int, began time.Time, policy drain.Policy) drain.Listing {
 	l := p.proxy.Ledger.Look(limit)
-	for i := range l.Items {
-		l.Items[i].EndsBy = began.Add(policy.Deadline(l.Items[i].Class))
-	}
+	l.EndBy(nil, began, policy)
 	return l
 }
 

@@ -31,6 +31,7 @@ func TestLiveTable(t *testing.T) {
 	for _, size := range [][2]int{{80, 24}, {120, 30}, {200, 12}, {40, 6}} {
 		v := &progressView{cli: &cli{errTTY: true, getenv: func(string) string { return "1" }}, verb: "drain", began: time.Now()}
 		p := admin.Progress{Inside: 103, InsideBy: map[drain.Class]int{drain.Request: 101, drain.Upload: 1, drain.WebSocket: 1}}
+		p.EndsBy = map[drain.Class]time.Time{drain.Upload: noon.Add(24 * time.Second), drain.WebSocket: noon.Add(4500 * time.Millisecond)}
 		for range 30 {
 			p.Items = append(p.Items, someItems()...)
 		}

@@ -138,12 +138,6 @@ func (v *progressView) headline(p admin.Progress) string {
 
 // classesLeft is "request 1 ≤26s  websocket 2 ≤6.0s": how many of each class, and when they are over at the latest.
 func classesLeft(p admin.Progress, now time.Time) string {
-	left := map[drain.Class]time.Duration{}
-	for _, it := range p.Items {
-		if !it.EndsBy.IsZero() {
-			left[it.Class] = max(left[it.Class], it.EndsBy.Sub(now))
-		}
-	}
 	var parts []string
 	for _, class := range drain.Classes() {
 		n := p.InsideBy[class]
@@ -151,8 +145,8 @@ func classesLeft(p admin.Progress, now time.Time) string {
 			continue
 		}
 		text := fmt.Sprintf("%s %d", class, n)
-		if d, known := left[class]; known {
-			text += " ≤" + shortAge(d)
+		if at, known := p.EndsBy[class]; known {
+			text += " ≤" + shortAge(at.Sub(now))
 		}
 		parts = append(parts, text)
 	}
