@@ -115,7 +115,11 @@ type Service struct {
 	Hold    Hold
 	// WhenDown is WhenDownFail, WhenDownHold or WhenDownOpen.
 	WhenDown string
-	Line     int // where the file has it; 0 without a file
+	Eject    Eject
+	// SlowStart is how long the share of a backend rises that begins to take requests; 0: it has all of it at once.
+	SlowStart time.Duration
+	FailOpen  int // percent of the ready backends; with fewer of them up, the checks are not believed. 0: they always are
+	Line      int // where the file has it; 0 without a file
 }
 
 // Pool is a named set of backends.

@@ -56,6 +56,11 @@ func TestDocumentedDefaults(t *testing.T) {
 		"hold.age": seconds(s.Hold.Age), "hold.requests": fmt.Sprint(s.Hold.Requests), "hold.bytes": showSize(s.Hold.Bytes), "hold.ramp": fmt.Sprint(s.Hold.Ramp),
 		"hold": "off", "when_down": s.WhenDown,
 		"drain.timeout": seconds(s.Drain.Timeout), "drain.stream": seconds(s.Drain.Stream), "drain.websocket": seconds(s.Drain.WebSocket),
+		"eject.connect": fmt.Sprint(s.Eject.Connect), "eject.errors": offIfZero(s.Eject.Errors), "eject.latency": offIfZero(int(s.Eject.Latency)),
+		"eject.answers": fmt.Sprintf("%d-%d", s.Eject.Answers[0].Low, s.Eject.Answers[0].High),
+		"eject.above":   seconds(s.Eject.Above), "eject.window": seconds(s.Eject.Window), "eject.most": fmt.Sprintf("%d%%", s.Eject.Most),
+		"eject.time": seconds(s.Eject.Time), "eject.longest": showDuration(s.Eject.Longest),
+		"slow_start": offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| `([^`]*)` \\|").FindAllStringSubmatch(document(t), -1) {
 		if want[row[1]] != row[2] {
@@ -69,6 +74,13 @@ func TestDocumentedDefaults(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("not documented: %v", want)
 	}
+}
+
+func offIfZero(n int) string {
+	if n == 0 {
+		return offWord
+	}
+	return fmt.Sprint(n)
 }
 
 // TestDocumentedKeys holds that each key the code knows has a row or a place in one.

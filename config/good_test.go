@@ -70,6 +70,10 @@ func TestFourLines(t *testing.T) {
 		Drain: Drain{30 * time.Second, 10 * time.Second, 10 * time.Second},
 		Hold:  Hold{false, 30 * time.Second, 1000, 64 << 20, 100}, WhenDown: "fail",
 		Retry: Retry{4, 20},
+		Eject: Eject{
+			Connect: 3, Answers: []StatusRange{{502, 504}}, Above: 100 * time.Millisecond, Window: 10 * time.Second,
+			Most: 50, Time: 10 * time.Second, Longest: 5 * time.Minute,
+		},
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)
 }

@@ -13,7 +13,7 @@ const (
 
 // newService has every default that a service has before its pools are known.
 func newService(name string, line int) Service {
-	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Line: line}
+	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Eject: defaultEject(), Line: line}
 }
 
 func (v value) services(to *[]Service) {
@@ -78,6 +78,9 @@ func (s *reading) fields() fields {
 		"when_down":       func(v value) { v.word(&s.WhenDown, WhenDownFail, WhenDownHold, WhenDownOpen) },
 		"retry":           func(v value) { v.retry(&s.Retry) },
 		"queue":           func(v value) { v.queue(&s.Queue) },
+		"eject":           func(v value) { v.eject(&s.Eject) },
+		"slow_start":      func(v value) { v.slowStart(&s.SlowStart) },
+		"fail_open":       func(v value) { v.failOpen(&s.FailOpen) },
 	}
 }
 

@@ -78,6 +78,7 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
+	after = after.relieved(c.opts.Now())
 	after.Generation = was.state.Generation + 1
 	next, err := c.prepare(was, after)
 	if err != nil {
@@ -89,7 +90,7 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 		return Applied{}, err
 	}
 	c.enact(o, op, was, next)
-	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: c.gaps(was, next)}, nil
+	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: append(c.gaps(was, next), c.shifts(was.state, after)...)}, nil
 }
 
 // refuses says why no change can be made now, whatever it is.

@@ -29,11 +29,13 @@ type builtService struct {
 	service *proxy.Service
 	open    map[Key]*upstream.Backend
 	ties    ties
+	stays   map[Key]stay // of those that new requests go to
 }
 
 // builder holds what builds share.
 type builder struct {
 	options  upstream.Options
+	suspect  func()                     // a request failed: there may be somebody to eject
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
 	rooms    map[string]*proxy.Room     // the same
 	lines    map[string]*upstream.Queue // the same
@@ -41,10 +43,10 @@ type builder struct {
 	now      func() time.Time
 }
 
-func newBuilder(o Options) *builder {
+func newBuilder(o Options, suspect func()) *builder {
 	cfg, clock := o.Config, o.Clock
 	return &builder{
-		secret: o.Secret, now: o.Now,
+		secret: o.Secret, now: o.Now, suspect: suspect,
 		options: upstream.Options{Queues: &o.Proxy.Queues, Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
@@ -89,25 +91,19 @@ func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint
 }
 
 func (bd *builder) service(svc *Service, old *builtService, endpoints map[address]*upstream.Endpoint) *builtService {
-	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}, ties: bd.ties(svc, old)}
-	var choice, down []*upstream.Backend
+	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}, ties: bd.ties(svc, old), stays: bd.stays(svc, old)}
+	var choice []*upstream.Backend
 	for _, b := range svc.Pool(svc.Live).Backends {
 		if !svc.takesTraffic(b) {
 			continue
 		}
-		up := bd.place(b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties)
+		up := bd.place(b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
 		one.open[b.Key] = up
-		switch {
-		case b.Eligible():
+		if _, chosen := one.stays[b.Key]; chosen {
 			choice = append(choice, up)
-		case svc.failsOpen(b):
-			down = append(down, up)
 		}
 	}
 	gap := svc.gap()
-	if gap.open {
-		choice = down
-	}
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
 		Live:     upstream.NewPoolAfter(old.pool(), svc.Live, balance(svc.File.Balance), choice),
@@ -142,10 +138,11 @@ func (one *builtService) pool() *upstream.Pool {
 }
 
 // place returns the backend's place in the live pool. It goes on with the gate it had; one that comes back gets a new one.
-func (bd *builder) place(b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties) *upstream.Backend {
+func (bd *builder) place(b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties, s stay) *upstream.Backend {
 	next := upstream.Backend{
 		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),
 		Release: b.Health.Release, Weight: b.Weight, Max: b.Max,
+		Watch: s.watch, Warming: s.warming,
 	}
 	t.bind(&next, old, bd.now())
 	if old == nil {

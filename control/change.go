@@ -110,6 +110,7 @@ func (b *Backend) administered(admin Admin, m moment) *Backend {
 		next.Health = healthcheck.Verdict{}
 		next.Incarnation++
 		next.Risen = false
+		next.Ejection = Ejection{Total: b.Ejection.Total}
 	}
 	return &next
 }

@@ -124,14 +124,20 @@ func (f *findings) take() []finding {
 
 // takeFindings makes one change of all verdicts that wait.
 func (c *Controller) takeFindings() {
-	c.tellSighting(c.applyFindings())
+	c.learn(func(was *now) (State, []Event) { return c.observe(was, c.findings.take()) })
 }
 
-func (c *Controller) applyFindings() sighting {
+// learn makes a step that nobody decided: what checks or requests have found. It is not saved and raises no generation.
+// A step of which there is nothing to tell has changed nothing.
+func (c *Controller) learn(step func(was *now) (State, []Event)) { c.tellSighting(c.applyStep(step)) }
+
+func (c *Controller) applyStep(step func(was *now) (State, []Event)) sighting {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was := c.now.Load()
-	s, events := c.observe(was, c.findings.take())
+	s, events := step(was)
+	s = s.relieved(c.opts.Now())
+	events = append(events, c.shifts(was.state, s)...)
 	if s.Members != was.state.Members {
 		return c.sight(was, s, events)
 	}

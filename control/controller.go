@@ -78,7 +78,7 @@ func (o Options) withDefaults() Options {
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "health", "drain", "hold", "damage", "drift", "storage", "names", "unresolved"
+	Kind       string // "change", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved"
 	Service    string
 	Pool       string
 	Backend    string
@@ -114,6 +114,7 @@ type Controller struct {
 	findings   findings
 	renamed    renamed
 	operations operations
+	wishes     chan struct{} // holds at most one wish to look at what requests met; written by anyone, read by the ejector
 
 	mu      sync.Mutex // one change at a time, its save included; whoever reads or serves does without it
 	builder *builder
@@ -122,8 +123,8 @@ type Controller struct {
 
 // New returns a Controller that does nothing before Start.
 func New(opts Options) *Controller {
-	c := &Controller{opts: opts.withDefaults()}
-	c.builder = newBuilder(c.opts)
+	c := &Controller{opts: opts.withDefaults(), wishes: make(chan struct{}, 1)}
+	c.builder = newBuilder(c.opts, c.wishToLook)
 	c.started = c.opts.Now()
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.now.Store(&now{state: State{Services: map[string]*Service{}}, built: &built{}})
@@ -196,8 +197,9 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	}
 	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
 	c.install(was, next)
-	c.running.Add(2)
+	c.running.Add(3)
 	go c.sweep()
+	go c.runEjector()
 	go c.endPauses()
 	return next, nil
 }

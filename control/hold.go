@@ -189,7 +189,7 @@ func (svc *Service) gap() gap {
 	switch {
 	case svc.Paused != nil:
 		return gap{hold: true, planned: true}
-	case slices.ContainsFunc(p.Backends, (*Backend).takes):
+	case slices.ContainsFunc(p.Backends, (*Backend).takes), svc.failOpen():
 		return gap{}
 	case slices.ContainsFunc(p.Backends, svc.failsOpen):
 		return gap{open: true}

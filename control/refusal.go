@@ -207,6 +207,8 @@ func (b *Backend) trouble() string {
 	switch {
 	case b.Admin != Ready:
 		return "is in " + string(b.Admin)
+	case b.Health.State == healthcheck.Up && b.Ejection.Out():
+		return fmt.Sprintf("ejected (%s)", b.Ejection.Why)
 	case b.Health.Reason != "":
 		return fmt.Sprintf("%s (%s)", b.Health.State, b.Health.Reason)
 	case b.Health.State == healthcheck.Unknown:

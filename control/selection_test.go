@@ -81,7 +81,7 @@ type table struct {
 
 func newTable(t *testing.T, m mode) *table {
 	o := Options{Config: &config.Config{}, Proxy: proxy.New(proxy.Timeouts{}, nil)}.withDefaults()
-	return &table{t: t, builder: newBuilder(o), old: map[string]*built{}, mode: m}
+	return &table{t: t, builder: newBuilder(o, func() {}), old: map[string]*built{}, mode: m}
 }
 
 // state is a State with a service of these backends, and a pool beside it that is not live.

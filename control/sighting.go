@@ -46,7 +46,9 @@ func (c *Controller) applyNames() sighting {
 	if s.Members == was.state.Members {
 		return sighting{}
 	}
-	return c.sight(was, s, c.nameEvents(was.state, s))
+	events := c.nameEvents(was.state, s)
+	s = s.relieved(c.opts.Now())
+	return c.sight(was, s, append(events, c.shifts(was.state, s)...))
 }
 
 // grown takes out of each pool what is outgrown.

@@ -72,6 +72,7 @@ type Backend struct {
 	// again: it was probably started anew in between.
 	Incarnation uint64
 	Risen       bool // it was up once in this incarnation
+	Ejection    Ejection
 }
 
 // Decision is what an operator decided, and what the file said at that time. The file wins again once it says something else.
@@ -83,7 +84,9 @@ type Decision struct {
 }
 
 // Eligible reports whether the backend may take new requests once its pool is live.
-func (b *Backend) Eligible() bool { return b.Admin == Ready && b.Health.State == healthcheck.Up }
+func (b *Backend) Eligible() bool {
+	return b.Admin == Ready && b.Health.State == healthcheck.Up && !b.Ejection.Out()
+}
 
 // Pool returns the pool of that name, or nil.
 func (svc *Service) Pool(name string) *Pool {

@@ -105,7 +105,8 @@ type PoolStatus struct {
 	Live     bool            `json:"live"`
 	Armed    bool            `json:"armed"` // idle, checked and warm: ready for a flip or a rollback
 	Release  string          `json:"release,omitempty"`
-	Eligible int             `json:"eligible"` // backends that are up and ready
+	Eligible int             `json:"eligible"`            // backends that are up and ready, and not ejected
+	FailOpen bool            `json:"fail_open,omitempty"` // too few are up: the checks are not believed
 	Inside   int             `json:"inside"`
 	Backends []BackendStatus `json:"backends"`
 	Names    []NameStatus    `json:"names,omitempty"`   // which bring backends of it
@@ -156,6 +157,10 @@ type BackendStatus struct {
 	Failures int64               `json:"failures"`
 	// Pins is about how many clients were seen pinned to it in the last five to ten minutes.
 	Pins int `json:"pins,omitempty"`
+	// Ejected is why it takes no requests although it is ready and up; nil: it is not ejected.
+	Ejected   *EjectedStatus `json:"ejected,omitempty"`
+	Ejections int            `json:"ejections"`         // since the process began
+	Warming   float64        `json:"warming,omitempty"` // the share of its weight that it has now; left out when it has the whole
 	// KeepAlive is how long the server keeps an idle connection, as far as that was learnt.
 	KeepAlive *KeepAliveStatus `json:"keep_alive,omitempty"`
 }
@@ -166,6 +171,14 @@ type KeepAliveStatus struct {
 	Seen      float64 `json:"seen_s,omitempty"`      // the shortest time after which it was seen to end one
 	Limit     float64 `json:"limit_s"`               // one that was idle for longer is not used
 	Sure      float64 `json:"sure_s"`                // nor for a request that cannot be sent again, if it was idle for longer than this
+}
+
+// EjectedStatus says why and until when a backend is ejected.
+type EjectedStatus struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"` // at least; where there are checks, one has to pass too
+	Why   string    `json:"why"`
+	Times int       `json:"times"` // in a row
 }
 
 // Drift is a place where what was decided differs from what the file says.

@@ -110,6 +110,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
 		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
 	}
+	out.FailOpen = out.Live && svc.failOpen()
 	for _, b := range p.Backends {
 		one := v.backend(b)
 		out.Inside += one.Inside
@@ -139,6 +140,7 @@ func (v *view) backend(b *Backend) BackendStatus {
 	if out.Inside > 0 {
 		out.InsideBy = v.classes(b.Key)
 	}
+	v.stay(b, &out)
 	if e := v.built.endpoints[address{b.Network, b.Dial}]; e != nil {
 		out.Idle, out.Requests, out.Failures = e.Idle(), e.Stats.Requests.Load(), e.Stats.Failures.Load()
 		out.KeepAlive = keepAlive(e.KeepAlive())

@@ -12,7 +12,7 @@ func watched(t *testing.T, timeouts Timeouts) (*world, *upstream.Watch) {
 	var answers upstream.Statuses
 	answers.Add(502, 504)
 	w := newWorld(t, 1, timeouts)
-	watch := upstream.NewWatch(upstream.Thresholds{Connect: 1, Errors: 100, Answers: answers, Latency: true}, func() {})
+	watch := upstream.NewWatch(upstream.Thresholds{Errors: 100, Answers: answers, Latency: true}, func() {})
 	w.origins[0].Watch = watch
 	return w, watch
 }
@@ -50,7 +50,7 @@ func TestWhatCountsAgainstABackend(t *testing.T) {
 			ex.ClientGone()
 		}
 		w.over()
-		samples, median := watch.Latencies()
+		samples, median := watch.Latencies(1)
 		if watch.Errors() != test.errors || samples != test.samples || median > 300*time.Millisecond {
 			t.Errorf("%s: %d errors, want %d; %d samples, want %d, of %s", test.reason, watch.Errors(), test.errors, samples, test.samples, median)
 		}
@@ -92,7 +92,7 @@ func TestSlowUploadIsNotASlowBackend(t *testing.T) {
 	b.send(ok0)
 	c.has("HTTP/1.1 200")
 	w.over()
-	if samples, _ := watch.Latencies(); samples != 0 {
+	if samples, _ := watch.Latencies(1); samples != 0 {
 		t.Error("it was timed")
 	}
 }

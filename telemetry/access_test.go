@@ -269,8 +269,8 @@ func TestMetrics(t *testing.T) {
 	}
 	p.Swap(snapshot)
 	status.Generation, status.Version = 7, "1.2.3"
-	status.Services[0].Pools = []control.PoolStatus{{Name: "blue", Live: true, Release: "v1", Backends: []control.BackendStatus{
-		{Address: "a", Health: healthcheck.Up, Admin: control.Drain, Requests: 9, Failures: 2, Idle: 5, InsideBy: map[drain.Class]int{drain.Stream: 3}},
+	status.Services[0].Pools = []control.PoolStatus{{Name: "blue", Live: true, FailOpen: true, Release: "v1", Backends: []control.BackendStatus{
+		{Address: "a", Health: healthcheck.Up, Admin: control.Drain, Requests: 9, Failures: 2, Idle: 5, InsideBy: map[drain.Class]int{drain.Stream: 3}, Ejected: &control.EjectedStatus{}, Ejections: 6},
 	}}}
 	got := scrape(t, Sources{
 		Status: func() control.Status { return status }, Proxy: p,
@@ -292,6 +292,9 @@ func TestMetrics(t *testing.T) {
 		`sluice_backend_inside{backend="a",class="stream",pool="blue",service="s0"} 3`,
 		`sluice_backend_requests_total{backend="a",pool="blue",service="s0"} 9`,
 		`sluice_backend_failures_total{backend="a",pool="blue",service="s0"} 2`,
+		`sluice_backend_ejected{backend="a",pool="blue",service="s0"} 1`,
+		`sluice_backend_ejections_total{backend="a",pool="blue",service="s0"} 6`,
+		`sluice_pool_fail_open{pool="blue",service="s0"} 1`,
 		`sluice_pool_live{pool="blue",release="v1",service="s0"} 1`,
 		`sluice_generation 7`, `sluice_connections 11`, `sluice_access_log_dropped_total 12`,
 		`sluice_build_info{version="1.2.3"} 1`, "go_goroutines ", "process_open_fds ",

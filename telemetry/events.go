@@ -65,9 +65,9 @@ func (e *Events) Control(ev control.Event) {
 // level is how loud a kind of event is.
 func level(kind string) zerolog.Level {
 	switch kind {
-	case "damage", "storage":
+	case "damage", "storage", "fail_open":
 		return zerolog.ErrorLevel
-	case "drift", "unresolved":
+	case "drift", "eject", "unresolved":
 		return zerolog.WarnLevel
 	}
 	return zerolog.InfoLevel

@@ -62,6 +62,9 @@ var (
 	backendFailures  = describe("backend_failures_total", "Round trips without a whole response.", "service", "pool", "backend")
 	backendIdle      = describe("backend_idle_connections", "Connections kept for the next request.", "service", "pool", "backend")
 	backendKeepAlive = describe("backend_keep_alive_seconds", "How old an idle connection may be: limit for any request, sure for one that cannot be sent again; announced and seen are what the server says and did.", "service", "pool", "backend", "what")
+	backendEjected   = describe("backend_ejected", "1 while the backend takes no requests because of how it served them.", "service", "pool", "backend")
+	backendEjections = describe("backend_ejections_total", "How often that came about.", "service", "pool", "backend")
+	poolFailOpen     = describe("pool_fail_open", "1 while so few backends are up that the checks are not believed.", "service", "pool")
 	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
 	generation       = describe("generation", "Counts decisions; it survives restarts.")
 	connections      = describe("connections", "Connections of clients that are open.")
@@ -147,6 +150,7 @@ func collectPins(ch chan<- prometheus.Metric, name string, n *proxy.PinCounters)
 func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolStatus) {
 	gauge(ch, poolLive, truth(p.Live), service, p.Name, p.Release)
 	collectNames(ch, service, p)
+	gauge(ch, poolFailOpen, truth(p.FailOpen), service, p.Name)
 	for i := range p.Backends {
 		b := &p.Backends[i]
 		gauge(ch, backendUp, truth(b.Health == healthcheck.Up), service, p.Name, b.Address)
@@ -155,6 +159,8 @@ func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolSta
 		counter(ch, backendRequests, b.Requests, service, p.Name, b.Address)
 		counter(ch, backendFailures, b.Failures, service, p.Name, b.Address)
 		collectKeepAlive(ch, service, p.Name, b)
+		gauge(ch, backendEjected, truth(b.Ejected != nil), service, p.Name, b.Address)
+		counter(ch, backendEjections, int64(b.Ejections), service, p.Name, b.Address)
 		for _, class := range drain.Classes() {
 			gauge(ch, backendInside, float64(b.InsideBy[class]), service, p.Name, b.Address, class.String())
 		}

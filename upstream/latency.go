@@ -16,8 +16,15 @@ const lastBucket = 103
 // add keeps one.
 func (l *latencies) add(d time.Duration) { l.buckets[latencyBucket(d)].Add(1) }
 
-// take empties the buckets and returns how many there were, and their median.
-func (l *latencies) take() (samples int, median time.Duration) {
+// take empties the buckets and returns how many there were, and their median; unless there are fewer than least.
+func (l *latencies) take(least int) (samples int, median time.Duration) {
+	sum := 0
+	for i := range l.buckets {
+		sum += int(l.buckets[i].Load())
+	}
+	if sum < least {
+		return 0, 0
+	}
 	var counts [lastBucket + 1]int
 	for i := range l.buckets {
 		if l.buckets[i].Load() != 0 {

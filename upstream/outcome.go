@@ -11,7 +11,6 @@ import (
 
 // Thresholds say what a Watch looks out for.
 type Thresholds struct {
-	Connect int      // connections in a row that cannot be made; 0: not counted
 	Errors  int      // failures in a row; 0: not counted
 	Answers Statuses // answers of the server that are failures too
 	Latency bool     // how long answers take is kept
@@ -57,19 +56,11 @@ func NewWatch(t Thresholds, wake func()) *Watch {
 	return w
 }
 
-// Thresholds returns what it looks out for.
-func (w *Watch) Thresholds() Thresholds { return w.of }
-
-// Connects and Errors are the lengths of the runs.
+// Connects is the length of the run of connections that could not be made.
 func (w *Watch) Connects() int { return int(w.connect.Load()) }
-func (w *Watch) Errors() int   { return int(w.errors.Load()) }
 
-// Forget begins anew.
-func (w *Watch) Forget() {
-	w.connect.Store(0)
-	w.errors.Store(0)
-	w.Latencies()
-}
+// Errors is the length of the run of failures.
+func (w *Watch) Errors() int { return int(w.errors.Load()) }
 
 // connected counts the outcome of a dial. Each failure wakes, for a check that comes at once may find that the server is
 // gone. A request on a connection that was there before says nothing about new ones, and ends no run of these.
@@ -145,10 +136,11 @@ func (w *Watch) Took(d time.Duration) {
 	}
 }
 
-// Latencies returns how many answers were kept since the last call, and their median.
-func (w *Watch) Latencies() (samples int, median time.Duration) {
-	if w.times == nil {
+// Latencies returns how many answers were kept since it last did, and their median. Where there are fewer than least, they
+// stay for the next time and it returns zeroes.
+func (w *Watch) Latencies(least int) (samples int, median time.Duration) {
+	if w == nil || w.times == nil {
 		return 0, 0
 	}
-	return w.times.take()
+	return w.times.take(least)
 }

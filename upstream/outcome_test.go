@@ -18,7 +18,7 @@ func TestRunsAreRuns(t *testing.T) {
 	var woken int
 	var set Statuses
 	set.Add(502, 504)
-	w := NewWatch(Thresholds{Connect: 3, Errors: 3, Answers: set}, func() { woken++ })
+	w := NewWatch(Thresholds{Errors: 3, Answers: set}, func() { woken++ })
 	start := time.Now()
 	w.Failed(start)
 	w.Answered(503, start)
@@ -50,11 +50,6 @@ func TestRunsAreRuns(t *testing.T) {
 	if w.Connects() != 0 {
 		t.Error("a connection ends the run")
 	}
-	w.connected(refused)
-	w.Failed(start)
-	if w.Forget(); w.Connects() != 0 || w.Errors() != 0 {
-		t.Error("something was not forgotten")
-	}
 }
 
 func TestOffCountsNothing(t *testing.T) {
@@ -64,7 +59,7 @@ func TestOffCountsNothing(t *testing.T) {
 		w.Answered(502, time.Now())
 		w.Took(time.Second)
 	}
-	if n, _ := w.Latencies(); w.Errors() != 0 || n != 0 {
+	if n, _ := w.Latencies(1); w.Errors() != 0 || n != 0 {
 		t.Errorf("%d errors, %d samples", w.Errors(), n)
 	}
 	var none *Watch
@@ -98,7 +93,7 @@ func TestConnectCounts(t *testing.T) {
 	var woken atomic.Int32
 	p := pool(RoundRobin, 1)
 	p.backends[0].Endpoint = NewEndpoint("tcp", l.Addr().String(), Options{})
-	p.backends[0].Watch = NewWatch(Thresholds{Connect: 3}, func() { woken.Add(1) })
+	p.backends[0].Watch = NewWatch(Thresholds{}, func() { woken.Add(1) })
 	w := p.backends[0].Watch
 	connect := func() {
 		lease, err := p.Claim(&Tried{})
@@ -149,7 +144,7 @@ func TestMedianIsRightToATenth(t *testing.T) {
 			all = append(all, d)
 			l.add(d)
 		}
-		n, median := l.take()
+		n, median := l.take(1)
 		slices.Sort(all)
 		want := all[(len(all)-1)/2]
 		if off := float64(median)/float64(want) - 1; n != len(all) || off < -0.13 || off > 0.13 {
@@ -160,11 +155,19 @@ func TestMedianIsRightToATenth(t *testing.T) {
 	for _, d := range []time.Duration{-1, 0, 1, time.Microsecond, time.Hour, 1 << 62} {
 		l.add(d)
 	}
-	if n, _ := l.take(); n != 6 {
+	if n, _ := l.take(1); n != 6 {
 		t.Errorf("%d of 6 kept", n)
 	}
-	if n, median := l.take(); n != 0 || median != 0 {
+	if n, median := l.take(1); n != 0 || median != 0 {
 		t.Errorf("%d, %s left", n, median)
+	}
+	l.add(time.Second)
+	if n, _ := l.take(2); n != 0 {
+		t.Error("too few are a median")
+	}
+	l.add(time.Second)
+	if n, _ := l.take(2); n != 2 {
+		t.Errorf("%d kept, want the first one too", n)
 	}
 }
 
@@ -182,7 +185,7 @@ func TestCountedAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if n, _ := w.Latencies(); n != 8000 || w.Errors() != 8000 || woken.Load() != 8000 {
+	if n, _ := w.Latencies(1); n != 8000 || w.Errors() != 8000 || woken.Load() != 8000 {
 		t.Errorf("%d samples, %d errors, woken %d", n, w.Errors(), woken.Load())
 	}
 }
