@@ -125,6 +125,12 @@ func TestShedSaysWhy(t *testing.T) {
 				t.Errorf("%+v", now)
 			}
 			w.gate(false, nil)
+			if test.name != "age" {
+				o := w.origins[0].conn()
+				o.has("GET /second")
+				o.send(simpleAnswer)
+				w.over()
+			}
 		})
 	}
 }
@@ -233,6 +239,8 @@ func TestChecksAreAnsweredWhileHeld(t *testing.T) {
 	}
 	c.send("GET /health HTTP/1.1\r\nHost: h\r\n\r\n") // and nobody but a backend answers it then
 	o.has("GET /health")
+	o.send(simpleAnswer)
+	c.has("HTTP/1.1 200 OK")
 }
 
 // TestRoomOfAServiceThatIsNoMore: who waits is told so.

@@ -237,7 +237,7 @@ func newWorld(t *testing.T, origins int, timeouts Timeouts) *world {
 	if w.l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
 	}
-	go w.accept()
+	w.links.Go(w.accept) // while it runs, none is waited for that it has yet to add
 	t.Cleanup(w.links.Wait)
 	t.Cleanup(func() { w.l.Close() })
 	return w
