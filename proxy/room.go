@@ -71,6 +71,7 @@ type guest struct {
 	since time.Time
 	bytes int64
 	again bool // it was let go and came back: it keeps its place, and is counted once
+	full  bool // because each backend was full
 	end   chan verdict
 
 	inside       bool
@@ -119,6 +120,23 @@ func (r *Room) count(g *guest) {
 	}
 	r.tally.Entered++
 	g.again = true
+}
+
+// comeBack takes a guest in again that was let go and found each backend full: the ramp was too steep for them, and begins
+// anew. What it says is what enter says.
+func (r *Room) comeBack(g *guest, caps Holds) verdict {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.caps = caps
+	r.count(g)
+	g.full = !r.closed
+	if g.full {
+		r.opened, r.let = time.Now(), 0
+	}
+	r.insert(g)
+	r.makeRoom()
+	r.arm(time.Now())
+	return waits
 }
 
 // insert keeps the row by age. Nearly always the guest is the newest of all, or was let go a moment ago as the oldest.
@@ -232,13 +250,12 @@ func (r *Room) turn() {
 }
 
 // look lets go who may, turns away who has waited too long, and comes back for the others. During a release nobody is
-// turned away for age: who waits only for the ramp is about to be served.
+// turned away for age but who came back: who waits only for the ramp is about to be served.
 func (r *Room) look(now time.Time) {
-	if r.closed {
-		for r.oldest != nil && now.Sub(r.oldest.since) >= r.caps.Age {
-			r.remove(r.oldest, shedAge)
-		}
-	} else {
+	for r.oldest != nil && (r.closed || r.oldest.full) && now.Sub(r.oldest.since) >= r.caps.Age {
+		r.remove(r.oldest, shedAge)
+	}
+	if !r.closed {
 		for most := 1 + ramped(r.caps.Ramp, now.Sub(r.opened)); r.oldest != nil && r.let < most; r.let++ {
 			r.remove(r.oldest, released)
 		}

@@ -69,6 +69,8 @@ func TestCaps(t *testing.T) {
 		{"age does not count while it is open", "9 requests", "a b c 29s slow open 1100ms", "a:released b:released c:waits"},
 		{"closed again", "9 requests", "a b c slow open close 10s", "a:released b:waits c:waits"},
 		{"closed again: age counts again", "9 requests", "a b 10s slow open close 21s", "a:released b:age"},
+		{"who finds all full comes back as the oldest, and is tried again soon", "9 requests", "a b slow open <a 10ms", "a:released b:waits"},
+		{"and is turned away at its age", "9 requests", "a slow open 29999ms <a 20ms", "a:age"},
 		{"a service that is no more", "9 requests", "a b c clear", "a:released b:released c:released"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -101,6 +103,11 @@ func (r *row) play(step string) {
 		r.close(r.caps)
 	case step == "clear":
 		r.clear()
+	case step[0] == '<':
+		if <-r.guests[step[1:]].end != released {
+			panic(step)
+		}
+		r.comeBack(r.guests[step[1:]], r.caps)
 	case step[0] == '-':
 		r.guests[step[1:]].Interrupt()
 	default:
