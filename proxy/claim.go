@@ -30,7 +30,10 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 			ex.tried.Reset()
 			continue
 		case err == upstream.ErrFull:
-			if refusal = p.queue(ex); refusal == nil {
+			if refusal = p.queue(ex); refusal != nil {
+				refusal = p.waitAgain(ex, refusal)
+			}
+			if refusal == nil {
 				continue
 			}
 			return upstream.Lease{}, refusal

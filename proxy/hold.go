@@ -25,11 +25,26 @@ func (p *Proxy) wait(ex *Exchange) *Error {
 	if ex.guest == nil || ex.guest.room != svc.Room {
 		ex.guest = newGuest(svc.Room, ex.weight())
 	}
+	return ex.stay(p.waiting, svc.Room.enter)
+}
+
+// waitAgain has a request that was let go, and found each backend full, wait once more: not even the room's own doing may
+// turn it away. Where it has not waited before, it is refused.
+func (p *Proxy) waitAgain(ex *Exchange, refusal *Error) *Error {
+	if ex.guest == nil || ex.guest.room != ex.Service.Room || refusal != errFull && refusal != errQueueFull && refusal != errQueueLong {
+		return refusal
+	}
+	ex.unqueue()
+	return ex.stay(p.waiting, ex.guest.room.comeBack)
+}
+
+// stay goes into the room and comes out of it.
+func (ex *Exchange) stay(waiting *drain.Gate, in func(*guest, Holds) verdict) *Error {
 	began := time.Now()
-	how := svc.Room.enter(ex.guest, svc.Holds)
+	how := in(ex.guest, ex.Service.Holds)
 	if how == waits {
 		ex.setClass(drain.Held)
-		ex.enter(p.waiting)
+		ex.enter(waiting)
 		ex.carry(ex.guest)
 		how = <-ex.guest.end
 		ex.leave()

@@ -315,8 +315,11 @@ func TestNoHeldRequestIsLostOrServedTwice(t *testing.T) {
 // tally counts how often each path came.
 type tally struct {
 	*upstream.Backend
-	mu    sync.Mutex
-	paths map[string]int
+	slow time.Duration // how long each takes
+
+	mu           sync.Mutex
+	paths        map[string]int
+	inside, most int
 }
 
 func countingBackend(t *testing.T) *tally {
@@ -334,6 +337,12 @@ func countingBackend(t *testing.T) *tally {
 func (c *tally) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	c.paths[r.URL.Path]++
+	c.inside++
+	c.most = max(c.most, c.inside)
+	c.mu.Unlock()
+	time.Sleep(c.slow)
+	c.mu.Lock()
+	c.inside--
 	c.mu.Unlock()
 	io.WriteString(w, "ok")
 }
@@ -353,4 +362,31 @@ func (c *tally) twice() (n int) {
 		}
 	}
 	return n
+}
+
+// TestReleasedToAFullBackend: more are let go than the backend takes at once, and it has no queue: each is served in the
+// end, none is refused, and never more are inside than may.
+func TestReleasedToAFullBackend(t *testing.T) {
+	w := newWorld(t, 0, generous)
+	served := countingBackend(t)
+	served.Max, served.slow = 2, 5*time.Millisecond
+	w.gate(true, func(s *Service) {
+		s.Live = upstream.NewPool("blue", upstream.RoundRobin, []*upstream.Backend{served.Backend})
+	})
+	const all = 60
+	var clients []*peer
+	for i := range all {
+		clients = append(clients, w.ask(fmt.Sprintf("GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i)))
+	}
+	w.held(all)
+	w.gate(false, func(s *Service) { s.Holds.Ramp = 10_000 })
+	for _, c := range clients {
+		c.has("HTTP/1.1 200 OK")
+	}
+	if served.count() != all || served.twice() != 0 || served.most > 2 {
+		t.Errorf("%d served, %d twice, %d at once", served.count(), served.twice(), served.most)
+	}
+	if now := w.held(0); now.Entered != all || now.Released != all {
+		t.Errorf("%+v", now)
+	}
 }
