@@ -322,3 +322,32 @@ func (s *sluice) checkHistory() {
 	}
 	s.checkReceipt(h.Entries[0].Outcome)
 }
+
+// TestReceiptTellsWhatARetrySaved kills a backend in the middle of its drain: a GET goes on elsewhere, which is no cut.
+func TestReceiptTellsWhatARetrySaved(t *testing.T) {
+	apps := []*app{startApp(t, "v1", "127.0.0.1:0"), startApp(t, "v1", "127.0.0.1:0")}
+	s := newSluice(t, onePool(apps...)).start()
+	s.awaitRelease("v1")
+	s.await("both are up", func() bool { return s.backendHealth(apps[0].address) == "up" && s.backendHealth(apps[1].address) == "up" })
+	var both []*insider
+	for i := range 2 {
+		both = append(both, s.enter("request", "GET /slow?ms=1500 HTTP/1.1\nConnection: close", ""))
+		s.await("it is inside", func() bool { return s.inside("").Total == i+1 })
+	}
+	if n := s.inside("?backend=" + apps[0].address).Total; n != 1 {
+		t.Fatalf("%d inside of the first, want one of each", n)
+	}
+	drain := s.begin("drain", "web", apps[0].address, "--max-cut", "0", "--json")
+	s.await("the drain has begun", func() bool { return s.inside("?draining").Total == 1 })
+	apps[0].kill()
+	code := drain.code(t)
+	var r receipt
+	if err := json.Unmarshal(drain.out.Bytes(), &r); err != nil || code != 0 || (r.Drain.count != count{Found: 1, Retried: 1}) {
+		t.Errorf("exit %d, %v: %s%s", code, err, drain.out.String(), drain.err.String())
+	}
+	for _, in := range both {
+		if text := <-in.text; !bytes.HasPrefix(text, []byte("HTTP/1.1 200")) {
+			t.Errorf("%q", text)
+		}
+	}
+}
