@@ -328,7 +328,9 @@ func TestReceiptTellsWhatARetrySaved(t *testing.T) {
 	apps := []*app{startApp(t, "v1", "127.0.0.1:0"), startApp(t, "v1", "127.0.0.1:0")}
 	s := newSluice(t, onePool(apps...)).start()
 	s.awaitRelease("v1")
-	s.await("both are up", func() bool { return s.backendHealth(apps[0].address) == "up" && s.backendHealth(apps[1].address) == "up" })
+	s.await("both are up", func() bool {
+		return s.backendHealth(apps[0].address) == "up" && s.backendHealth(apps[1].address) == "up"
+	})
 	var both []*insider
 	for i := range 2 {
 		both = append(both, s.enter("request", "GET /slow?ms=1500 HTTP/1.1\nConnection: close", ""))

@@ -48,7 +48,7 @@ func TestLiveTable(t *testing.T) {
 				t.Errorf("%v: raw bytes of a client: %q", size, line)
 			}
 		}
-		for _, want := range []string{"drain 0.0s  inside 103\n", "request 101  upload 1 ≤24s  websocket 1 ≤4.5s", "websocket", "12m04s", "4.5s", "idle 2m05s", "POST ", "12.3 MB", "24s", "more"} {
+		for _, want := range []string{"drain 0.0s  inside 103\n", "request 101  upload 1 ≤24s  websocket 1 ≤5s", "websocket", "12m04s", "4.5s", "idle 2m05s", "POST ", "12.3 MB", "24s", "more"} {
 			if size[0] >= 80 && !strings.Contains(text, want) {
 				t.Errorf("%v: no %q in\n%s", size, want, text)
 			}

@@ -136,7 +136,7 @@ func (v *progressView) headline(p admin.Progress) string {
 	return fmt.Sprintf("%s %s  inside %d", v.verb, elapsed, p.Inside)
 }
 
-// classesLeft is "request 1 ≤26s  websocket 2 ≤6.0s": how many of each class, and when they are over at the latest.
+// classesLeft is "request 1 ≤26s  websocket 2 ≤6s": how many of each class, and when they are over at the latest.
 func classesLeft(p admin.Progress, now time.Time) string {
 	var parts []string
 	for _, class := range drain.Classes() {
@@ -146,11 +146,19 @@ func classesLeft(p admin.Progress, now time.Time) string {
 		}
 		text := fmt.Sprintf("%s %d", class, n)
 		if at, known := p.EndsBy[class]; known {
-			text += " ≤" + shortAge(at.Sub(now))
+			text += " ≤" + wholeSeconds(at.Sub(now))
 		}
 		parts = append(parts, text)
 	}
 	return strings.Join(parts, "  ")
+}
+
+// wholeSeconds rounds up: within that time it is over.
+func wholeSeconds(d time.Duration) string {
+	if d > time.Minute {
+		return shortAge(d)
+	}
+	return fmt.Sprintf("%ds", int((max(0, d)+time.Second-1)/time.Second))
 }
 
 func (v *progressView) line(p admin.Progress) string {
