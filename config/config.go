@@ -71,6 +71,7 @@ type Limits struct {
 	BodyBytes        int // bytes of a request body, for services that say nothing else; 0: no limit
 	BodyRate         int // bytes that a request body brings in a second at least, see Timeouts.BodyGrace; 0: any
 	IntakeBytes      int // memory for bodies that are taken in before a backend is claimed, of the process
+	Memory           Memory
 	Requests         int // on one client connection; 0: no limit
 	Connections      int // client connections of the process; 0: two fifths of what the limit on open files allows
 }

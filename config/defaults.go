@@ -25,7 +25,8 @@ func defaultLimits() Limits {
 	return Limits{
 		BodyRate:  256, // a tenth of what the poorest mobile link carries
 		HeadBytes: 64 << 10, Fields: 200, TargetBytes: 16 << 10, FieldBytes: 16 << 10, TrailerBytes: 16 << 10, InterimResponses: 10,
-		IntakeBytes: 64 << 20, // a thousand slow bodies in full; more are rather an attack, and do not fill a small machine
+		Memory:      Memory{Percent: 80}, // the rest is for what the kernel holds of sockets, and for the next quarter of a second
+		IntakeBytes: 64 << 20,            // a thousand slow bodies in full; more are rather an attack, and do not fill a small machine
 	}
 }
 

@@ -36,6 +36,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"limits.target_bytes": showSize(c.Limits.TargetBytes), "limits.trailer_bytes": showSize(c.Limits.TrailerBytes),
 		"limits.interim_responses": fmt.Sprint(c.Limits.InterimResponses), "limits.field_bytes": showSize(c.Limits.FieldBytes),
 		"limits.requests": fmt.Sprint(c.Limits.Requests), "timeouts.first": seconds(c.Timeouts.First), "timeouts.age": showDuration(c.Timeouts.Age),
+		"limits.memory":     fmt.Sprintf("%d%%", c.Limits.Memory.Percent),
 		"limits.body_bytes": showSize(c.Limits.BodyBytes),
 		"limits.body_rate":  showSize(c.Limits.BodyRate), "timeouts.body_grace": seconds(c.Timeouts.BodyGrace), "limits.intake_bytes": showSize(c.Limits.IntakeBytes), "limits.connections": fmt.Sprint(c.Limits.Connections),
 		"timeouts.connect": seconds(c.Timeouts.Connect), "timeouts.head": seconds(c.Timeouts.Head),

@@ -54,7 +54,7 @@ func TestFourLines(t *testing.T) {
 	equal(t, "access log", c.AccessLog, "stdout")
 	equal(t, "no tls", c.TLS, TLS{})
 	equal(t, "nobody is trusted", len(c.Trusted), 0)
-	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 16384, 10, 0, 256, 64 << 20, 0, 0})
+	equal(t, "limits", c.Limits, Limits{65536, 200, 16384, 16384, 16384, 10, 0, 256, 64 << 20, Memory{80, 0}, 0, 0})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
 		Connect: 2 * time.Second, Head: 10 * time.Second, First: 30 * time.Second, Idle: 75 * time.Second, Body: 60 * time.Second, BodyGrace: 30 * time.Second,
 		Response: 60 * time.Second, BackendIdle: 60 * time.Second, Write: 60 * time.Second, TLSHandshake: 10 * time.Second, Age: time.Hour,
@@ -87,7 +87,7 @@ trusted: [10.0.0.0/8, "::1"]
 tls:
   acme: {email: ops@example.com}
   certificates: [{cert: a.pem, key: a.key}]
-limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, field_bytes: 4KiB, trailer_bytes: 0B, interim_responses: 3, body_bytes: 10MiB, body_rate: 1KiB, intake_bytes: 1MiB, requests: 1000, connections: 5000}
+limits: {head_bytes: 32KiB, fields: 100, target_bytes: 8000, field_bytes: 4KiB, trailer_bytes: 0B, interim_responses: 3, body_bytes: 10MiB, body_rate: 1KiB, intake_bytes: 1MiB, memory: 512MiB, requests: 1000, connections: 5000}
 timeouts: {connect: 1s, head: 2s, first: 9s, idle: 3s, body: 4s, body_grace: 8s, response: 5s, backend_idle: 6s, write: 7s, tunnel: 1h30m, tls_handshake: 500ms, age: 0s}
 shutdown: {grace: 0s, timeout: 1m}
 services:
@@ -118,7 +118,7 @@ func TestEveryKey(t *testing.T) {
 	equal(t, "trusted", c.Trusted, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("::1/128")})
 	equal(t, "certificates", c.TLS.Certificates, []Certificate{{"a.pem", "a.key"}})
 	equal(t, "acme", *c.TLS.ACME, ACME{"ops@example.com", defaultCA, "/var/lib/sluice/certificates"})
-	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 4096, 0, 3, 10 << 20, 1024, 1 << 20, 1000, 5000})
+	equal(t, "limits", c.Limits, Limits{32768, 100, 8000, 4096, 0, 3, 10 << 20, 1024, 1 << 20, Memory{80, 512 << 20}, 1000, 5000})
 	equal(t, "timeouts", c.Timeouts, Timeouts{
 		time.Second, 2 * time.Second, 9 * time.Second, 3 * time.Second, 4 * time.Second, 8 * time.Second, 5 * time.Second, 6 * time.Second, 7 * time.Second,
 		90 * time.Minute, 500 * time.Millisecond, 0,
@@ -146,6 +146,8 @@ func TestDefaultPools(t *testing.T) {
 	equal(t, "the first pool is live", one(t, "pools: {b: [x:1], a: [y:1]}").Live, "b")
 	equal(t, "one backend needs no list", one(t, "backends: app:3000").Pools[0].Backends[0].Address, "app:3000")
 	equal(t, "nor in a pool", one(t, "pools: {blue: app:3000}").Pools[0].Backends[0].Address, "app:3000")
+	equal(t, "a share of memory", mustParse(t, "limits: {memory: 50%}\nservices: {web: {backends: x:1}}").Limits.Memory, Memory{50, 0})
+	equal(t, "any memory", mustParse(t, "limits: {memory: off}\nservices: {web: {backends: x:1}}").Limits.Memory, Memory{})
 	equal(t, "a queue by its time", one(t, "backends: x:1", "queue: 2s").Queue, Queue{100, 2 * time.Second})
 	equal(t, "a queue by its length", one(t, "backends: x:1", "queue: {requests: 7}").Queue, Queue{7, time.Second})
 	equal(t, "no queue", one(t, "backends: x:1", "queue: off").Queue, Queue{})

@@ -20,6 +20,29 @@ type Queue struct {
 	Wait     time.Duration // for each
 }
 
+// Memory says how much memory the process may hold before it refuses requests. Both zero: any.
+type Memory struct {
+	Percent int // of the least of the machine's memory, GOMEMLIMIT, and the control group's limit
+	Bytes   int // in place of it
+}
+
+// leastMemory is what Sluice itself needs, and some requests.
+const leastMemory = 32 << 20
+
+// memory reads a share, bytes, or off.
+func (v value) memory(m *Memory) {
+	text, ok := v.text()
+	switch {
+	case !ok:
+	case text == "off":
+		*m = Memory{}
+	case strings.HasSuffix(text, "%"):
+		v.percent(&m.Percent, 1, 100)
+	default:
+		v.size(&m.Bytes, leastMemory, largestBody)
+	}
+}
+
 const (
 	// mostAttempts is as many failed backends as a request remembers. More attempts would only add to the load.
 	mostAttempts = 4

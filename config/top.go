@@ -169,6 +169,7 @@ func (v value) limits(l *Limits) {
 		"body_bytes":        sizeField(&l.BodyBytes, 0, largestBody),
 		"body_rate":         sizeField(&l.BodyRate, 0, 1<<30),
 		"intake_bytes":      sizeField(&l.IntakeBytes, 0, 1<<40),
+		"memory":            func(v value) { v.memory(&l.Memory) },
 		"requests":          wholeField(&l.Requests, 0, 1_000_000_000),
 		"connections":       wholeField(&l.Connections, 0, 10_000_000),
 	})

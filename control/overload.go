@@ -16,3 +16,20 @@ func (v *view) queue(svc *Service) *QueueStatus {
 	s := v.built.services[svc.Name].service
 	return &QueueStatus{s.Line.Waiting(), s.Queued.Load(), s.QueueFull.Load(), s.QueueLong.Load()}
 }
+
+// MemoryStatus is what the process holds of memory, in bytes. Above the limit new requests are refused.
+type MemoryStatus struct {
+	Held  int64 `json:"held"`
+	Limit int64 `json:"limit"`
+	Full  bool  `json:"full"`
+	Shed  int64 `json:"shed"` // requests refused so, since the process began
+}
+
+// memory is nil where nobody looks at it.
+func (c *Controller) memory() *MemoryStatus {
+	use := c.opts.Proxy.Memory.Use()
+	if use.Limit == 0 {
+		return nil
+	}
+	return &MemoryStatus{use.Held, use.Limit, use.Full, use.Shed}
+}

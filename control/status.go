@@ -34,6 +34,7 @@ type Status struct {
 	ConfigFile string          `json:"config_file,omitempty"`
 	StateDir   string          `json:"state_dir"`
 	Damage     string          `json:"damage,omitempty"` // what was wrong with the saved state, loudly
+	Memory     *MemoryStatus   `json:"memory,omitempty"`
 	Services   []ServiceStatus `json:"services"`
 }
 

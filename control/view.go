@@ -16,7 +16,7 @@ func (c *Controller) Status() Status {
 	s := Status{
 		Generation: v.state.Generation, Version: c.opts.Version, PID: os.Getpid(), Started: c.started,
 		Draining: v.stopping, ConfigFile: c.opts.Config.File, StateDir: c.opts.Config.State, Damage: v.damage,
-		Services: []ServiceStatus{},
+		Memory: c.memory(), Services: []ServiceStatus{},
 	}
 	for _, name := range v.state.Order {
 		s.Services = append(s.Services, v.service(v.state.Services[name]))

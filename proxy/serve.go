@@ -36,6 +36,7 @@ type Proxy struct {
 	Pace     Pace           // what request bodies must keep. Set before Serve
 	Rand     func() float64 // in [0,1), safe for concurrent use; New sets math/rand's. Set before Serve
 	held     atomic.Int64
+	Memory   Memory
 	Queues   upstream.Queues // of all services; endpoints are to know it
 	taking   *drain.Gate     // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
 	waiting  *drain.Gate     // and what waits for a backend here
@@ -82,6 +83,9 @@ func (p *Proxy) Reject(ex *Exchange, err *Error) {
 }
 
 func (p *Proxy) serve(ex *Exchange) *Error {
+	if p.Memory.full.Load() {
+		return p.Memory.refuse(ex)
+	}
 	if err := p.prepare(ex); err != nil {
 		return err
 	}

@@ -82,6 +82,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(ch, generation, float64(status.Generation))
 	gauge(ch, connections, float64(c.from.Connections()))
 	counter(ch, accessLogDropped, c.from.Dropped())
+	collectMemory(ch, status.Memory)
 	gauge(ch, buildInfo, 1, status.Version)
 	for i := range status.Services {
 		svc := &status.Services[i]

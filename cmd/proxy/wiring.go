@@ -54,7 +54,7 @@ func start(s settings) (*process, error) {
 	p := &process{settings: s, exit: newExit()}
 	p.clock.Tick()
 	steps := []func() error{
-		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.startFront, p.startAdmin,
+		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.watchMemory, p.startFront, p.startAdmin,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
