@@ -134,6 +134,12 @@ func (m *member) count() int {
 	return m.requests
 }
 
+func (m *member) latest() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
 // members are the backends that status has, as "address health", and those that leave with something inside.
 func (s *sluice) members() (all map[string]string, leaving int) {
 	_, status := s.get("/v1/status")
@@ -170,25 +176,30 @@ func awaitTraffic(s *sluice, members ...*member) {
 	}
 }
 
+// onItsWay is how long a request may take to arrive that was sent just before its backend was gone.
+const onItsWay = 500 * time.Millisecond
+
 // emptied waits until nothing is inside of what is gone, and holds that nothing comes to it from now on. It returns what
 // checks the latter.
 func emptied(s *sluice, gone ...*member) (nothingCame func()) {
 	s.t.Helper()
+	seen := time.Now()
+	s.await("what is gone is empty", func() bool { _, leaving := s.members(); return leaving == 0 })
 	counts := make([]int, len(gone))
 	for i, m := range gone {
 		counts[i] = m.count()
-	}
-	s.await("what is gone is empty", func() bool { _, leaving := s.members(); return leaving == 0 })
-	for _, m := range gone {
 		if n := m.app.Inside(); n != 0 {
 			s.t.Errorf("%d inside of %s when it was drained", n, m.address)
+		}
+		if late := m.latest().Sub(seen); late > onItsWay {
+			s.t.Errorf("a request came to %s when it had been gone for %s", m.address, late)
 		}
 	}
 	return func() {
 		s.t.Helper()
 		for i, m := range gone {
 			if n := m.count(); n != counts[i] {
-				s.t.Errorf("%d requests came to %s after it was gone", n-counts[i], m.address)
+				s.t.Errorf("%d requests came to %s after it was empty", n-counts[i], m.address)
 			}
 		}
 	}
