@@ -9,9 +9,12 @@ import (
 	"sluice/upstream"
 )
 
-// lookGap is the least time between two looks at what requests met. Each failed request asks for one, and where none may be
-// ejected any more a look changes nothing. The first failure after a while is looked at at once.
-const lookGap = 20 * time.Millisecond
+// The least time between two looks at what requests met. Each failed request asks for one. The first are granted at once;
+// where looks change nothing, because none may be ejected any more, each next one is twice as long in coming.
+const (
+	firstGap = time.Millisecond
+	lookGap  = 50 * time.Millisecond
+)
 
 // ejector takes backends out by what requests met at them, and lets them in again. It is owned by its goroutine; requests
 // leave no more than a wish.
@@ -19,6 +22,7 @@ type ejector struct {
 	c       *Controller
 	out     map[Key]*absence
 	windows map[string]time.Time // when a service's medians are taken next
+	gap     time.Duration        // until the next look at least
 }
 
 // absence is what is remembered of a backend that is out.
@@ -39,22 +43,24 @@ func (c *Controller) wishToLook() {
 // runEjector looks whenever a request failed, a check of a backend that is out has ended, or something is due.
 func (c *Controller) runEjector() {
 	defer c.running.Done()
-	e := &ejector{c: c, out: map[Key]*absence{}, windows: map[string]time.Time{}}
+	e := &ejector{c: c, out: map[Key]*absence{}, windows: map[string]time.Time{}, gap: firstGap}
 	for c.ctx.Err() == nil {
 		checked := c.checked.wait()
 		due := e.look(c.opts.Now())
 		if len(e.out) == 0 {
 			checked = nil
 		}
-		c.sleepUntil(due, checked)
+		e.sleepUntil(due, checked)
 	}
 }
 
 // sleepUntil returns when there may be something to see: at due, which may be never, but not before the gap is over.
-func (c *Controller) sleepUntil(due time.Time, checked <-chan struct{}) {
-	gap, cancel := context.WithTimeout(c.ctx, lookGap)
+func (e *ejector) sleepUntil(due time.Time, checked <-chan struct{}) {
+	c := e.c
+	gap, cancel := context.WithTimeout(c.ctx, e.gap)
 	defer cancel()
 	<-gap.Done()
+	began := c.opts.Now()
 	var timer <-chan time.Time
 	if !due.IsZero() {
 		timer = time.After(due.Sub(c.opts.Now()))
@@ -64,6 +70,10 @@ func (c *Controller) sleepUntil(due time.Time, checked <-chan struct{}) {
 	case <-checked:
 	case <-timer:
 	case <-c.ctx.Done():
+	}
+	e.gap = min(2*e.gap, lookGap)
+	if c.opts.Now().Sub(began) >= lookGap {
+		e.gap = firstGap // it was quiet
 	}
 }
 

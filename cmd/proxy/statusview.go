@@ -38,6 +38,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
 	v.hold(w, s.Hold)
+	v.failOpen(w, s.Pools)
 	for _, d := range s.Drift {
 		fmt.Fprintf(w, "  %s %s: decided %s, the file says %s (%s)\n", v.yellow("drift    "), d.What, d.Decided, d.File, d.Why)
 	}
@@ -54,6 +55,14 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 		}
 	}
 	t.print(w)
+}
+
+func (v statusView) failOpen(w io.Writer, pools []control.PoolStatus) {
+	for _, p := range pools {
+		if p.FailOpen {
+			fmt.Fprintf(w, "  %s too few backends of %s are up: the checks are not believed, and requests go also to those that fail them\n", v.red("fail-open"), p.Name)
+		}
+	}
 }
 
 func routeText(s *control.ServiceStatus) string {
@@ -136,6 +145,12 @@ func (v statusView) health(b control.BackendStatus) string {
 	}
 	if b.Reason != "" {
 		text += ": " + b.Reason
+	}
+	if b.Warming > 0 {
+		text += fmt.Sprintf(", warming %.0f%%", 100*b.Warming)
+	}
+	if e := b.Ejected; e != nil {
+		return v.yellow(fmt.Sprintf("%s, ejected %s: %s", text, age(v.now, e.Since), e.Why))
 	}
 	switch b.Health {
 	case healthcheck.Up:

@@ -55,6 +55,24 @@ web  shop.example *.shop.example  /
   green idle  10.0.0.2:3000  drain  down 5s: connection refused  -        0                           0         7
 `
 
+// TestStatusTellsWhatIsNotAsUsual: what an operator has to see at a glance.
+func TestStatusTellsWhatIsNotAsUsual(t *testing.T) {
+	s := aStatus()
+	live := &s.Services[0].Pools[0]
+	live.FailOpen = true
+	live.Backends[0].Warming = 0.25
+	live.Backends[0].Ejected = &control.EjectedStatus{Since: noon.Add(-4 * time.Second), Why: "3 connections in a row could not be made"}
+	var text bytes.Buffer
+	statusView{now: noon}.write(&text, s)
+	for _, want := range []string{
+		"fail-open too few backends of blue are up", "up 3m00s, warming 25%, ejected 4s: 3 connections in a row could not be made",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("no %q in\n%s", want, text.String())
+		}
+	}
+}
+
 func TestStatusText(t *testing.T) {
 	var plain, painted bytes.Buffer
 	statusView{now: noon}.write(&plain, aStatus())
