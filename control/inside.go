@@ -35,7 +35,20 @@ func (c *Controller) Inside(want InsideWant) (drain.Listing, error) {
 			}
 		}
 	}
-	return c.look(want.Limit, gates, v.leaving), nil
+	return c.look(want.Limit, append(gates, v.held(want)...), v.leaving), nil
+}
+
+// held is where those are found that wait for a backend. They are inside of none.
+func (v *view) held(want InsideWant) (gates []*drain.Gate) {
+	if want.Pool != "" || want.Backend != "" || want.Draining {
+		return nil
+	}
+	for name, one := range v.built.services {
+		if want.Service == "" || want.Service == name {
+			gates = append(gates, one.service.Room.Gate())
+		}
+	}
+	return gates
 }
 
 // keys tells which backends are meant.

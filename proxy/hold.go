@@ -25,7 +25,7 @@ func (p *Proxy) wait(ex *Exchange) *Error {
 	if ex.guest == nil || ex.guest.room != svc.Room {
 		ex.guest = newGuest(svc.Room, ex.weight())
 	}
-	return ex.stay(p.waiting, svc.Room.enter)
+	return ex.stay(svc.Room.enter)
 }
 
 // waitAgain has a request that was let go, and found each backend full, wait once more: not even the room's own doing may
@@ -35,16 +35,16 @@ func (p *Proxy) waitAgain(ex *Exchange, refusal *Error) *Error {
 		return refusal
 	}
 	ex.unqueue()
-	return ex.stay(p.waiting, ex.guest.room.comeBack)
+	return ex.stay(ex.guest.room.comeBack)
 }
 
 // stay goes into the room and comes out of it.
-func (ex *Exchange) stay(waiting *drain.Gate, in func(*guest, Holds) verdict) *Error {
+func (ex *Exchange) stay(in func(*guest, Holds) verdict) *Error {
 	began := time.Now()
 	how := in(ex.guest, ex.Service.Holds)
 	if how == waits {
 		ex.setClass(drain.Held)
-		ex.enter(waiting)
+		ex.enter(ex.guest.room.Gate())
 		ex.carry(ex.guest)
 		how = <-ex.guest.end
 		ex.leave()

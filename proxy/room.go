@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"sluice/drain"
 )
 
 // Holds are the caps of a waiting room, and how it lets go.
@@ -29,6 +31,17 @@ type Room struct {
 	bytes          int64
 	timer          *time.Timer // one for all: the next look; nil before the first guest
 	tally          Tally
+	gate           *drain.Gate // see Gate
+}
+
+// Gate is where the ledger finds who waits here. It counts nobody and is never closed: it is only a name.
+func (r *Room) Gate() *drain.Gate {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gate == nil {
+		r.gate = drain.NewGate()
+	}
+	return r.gate
 }
 
 // Tally is what became of those that waited, since the process began. What is missing from Entered waits still.

@@ -49,6 +49,7 @@ func TestPauseAndResume(t *testing.T) {
 		{"pause web --note schema --for 10m --wait", 0, []string{"pause web: serving → paused for 10m0s", "switched in"}, 1},
 		{"pause web --by bob", 0, []string{"already paused"}, 2},
 		{"status", 0, []string{"paused ", "(pause by alice: schema)", "ends in 9m", "held      2, 1 KiB, the oldest for 0s; released 0  left 0  shed 0"}, 2},
+		{"status web --inside", 0, []string{"held", "/bytes/1"}, 2},
 		{"flip web green", 0, []string{"blue → green"}, 3},
 		{"resume web --wait --key k", 0, []string{"resume web: paused → serving, 3 waited"}, 0},
 		{"resume web --wait --key k", 0, []string{"resume web: paused → serving, 3 waited"}, 0},
