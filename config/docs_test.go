@@ -48,7 +48,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"retry.attempts": fmt.Sprint(s.Retry.Attempts), "retry.budget": fmt.Sprintf("%d%%", s.Retry.Budget),
 		"dns.least": seconds(c.DNS.Least), "dns.most": seconds(c.DNS.Most), "dns.timeout": seconds(c.DNS.Timeout), "dns.family": c.DNS.Family,
 		"path": s.Path, "balance": s.Balance, "weight": fmt.Sprint(s.Pools[0].Backends[0].Weight),
-		"sticky.cookie": s.Sticky.Cookie, "sticky.ttl": session,
+		"sticky.cookie": s.Sticky.Cookie, "sticky.ttl": session, "sticky.on_drain": move,
 		"queue":           map[int]string{0: "off"}[s.Queue.Requests],
 		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),

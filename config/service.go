@@ -43,6 +43,7 @@ type reading struct {
 	path, live      *value
 	pools, backends *value
 	hash, sticky    *value
+	keepFor         *value
 	limit           int // max_connections of the service
 }
 

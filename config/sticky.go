@@ -19,8 +19,10 @@ type Hash struct {
 type Sticky struct {
 	Cookie     string        // its name
 	TTL        time.Duration // how long it is good after it was set; 0: as long as the client keeps it
-	SecretFile string        // whose content signs it; empty: the secret that Sluice keeps in its state
-	Secret     []byte        // what is in SecretFile; empty without one, and after Parse
+	Keep       bool          // in drain a backend still takes those who are pinned to it, for KeepFor
+	KeepFor    time.Duration
+	SecretFile string // whose content signs it; empty: the secret that Sluice keeps in its state
+	Secret     []byte // what is in SecretFile; empty without one, and after Parse
 }
 
 const (
@@ -29,6 +31,7 @@ const (
 	stickyFix = "write sticky: NAME, or sticky: {cookie: NAME}"
 
 	defaultCookie = "sluice"
+	move, keep    = "move", "keep"
 	session       = "session" // the word for a TTL that the client decides
 	// longestCookie is above what anybody calls a cookie; it is sent with each request.
 	longestCookie = 64
@@ -103,6 +106,8 @@ func (s *reading) readSticky(v value) {
 	} else {
 		ok = v.object(stickyFix, fields{
 			"cookie":      func(v value) { v.cookieName(&sticky.Cookie) },
+			"on_drain":    func(v value) { v.onDrain(sticky) },
+			"keep_for":    func(v value) { s.keepFor = &v; v.duration(&sticky.KeepFor, 0, longestWait) },
 			"ttl":         func(v value) { v.ttl(&sticky.TTL) },
 			"secret_file": func(v value) { v.secretFile(sticky) },
 		})
@@ -110,6 +115,12 @@ func (s *reading) readSticky(v value) {
 	if ok {
 		s.Sticky, s.sticky = sticky, &v
 	}
+}
+
+func (v value) onDrain(to *Sticky) {
+	word := move
+	v.word(&word, move, keep)
+	to.Keep = word == keep
 }
 
 func (v value) ttl(to *time.Duration) {
@@ -158,6 +169,12 @@ func (s *reading) checkBalance() {
 	}
 	if s.Sticky.Cookie == s.Hash.Cookie {
 		s.sticky.refuse("give one of the two another name", "the cookie %s is Sluice's own, and cannot be what `hash` goes by", show(s.Sticky.Cookie))
+	}
+	switch {
+	case s.keepFor != nil && !s.Sticky.Keep:
+		s.keepFor.refuseKey("add on_drain: keep, or remove it", "`keep_for` is for `on_drain: keep`")
+	case s.keepFor == nil && s.Sticky.Keep:
+		s.Sticky.KeepFor = s.Drain.Timeout
 	}
 	// Clients take a __Host- cookie only with Path=/ (RFC 6265bis §4.1.3.2).
 	if strings.HasPrefix(strings.ToLower(s.Sticky.Cookie), "__host-") && s.Path != "/" {

@@ -35,6 +35,9 @@ func TestSticky(t *testing.T) {
 		{"sticky: {cookie: pin}", &Sticky{Cookie: "pin"}},
 		{"sticky: {ttl: session}", &Sticky{Cookie: "sluice"}},
 		{"sticky: {ttl: 8h}", &Sticky{Cookie: "sluice", TTL: 8 * time.Hour}},
+		{"sticky: {on_drain: move}", &Sticky{Cookie: "sluice"}},
+		{"sticky: {on_drain: keep}\n    drain: {timeout: 9s}", &Sticky{Cookie: "sluice", Keep: true, KeepFor: 9 * time.Second}},
+		{"sticky: {on_drain: keep, keep_for: 10m}", &Sticky{Cookie: "sluice", Keep: true, KeepFor: 10 * time.Minute}},
 		{"sticky: __Host-pin", &Sticky{Cookie: "__Host-pin"}},
 	} {
 		equal(t, test.text, one(t, "backends: x:1", test.text).Sticky, test.want)

@@ -36,6 +36,7 @@ type order struct {
 	began  time.Time
 	fill   func(r *Receipt, before, after State) // adds what is particular to the verb; nil: nothing
 	awaits func(after State, k Key) bool         // whose earlier gates must be empty too; nil: none
+	keeps  *Key                                  // the backend in drain that may still take those pinned to it; nil: none
 	rises  *Key                                  // the backend that must be up before it is done; nil: none
 	over   func() (over, done bool)              // for what drains nothing: whether it has ended, and whether as it should; nil: see above
 	inside func(limit int) drain.Listing         // what that waits for

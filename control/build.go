@@ -99,7 +99,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		}
 		up := bd.place(b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
 		one.open[b.Key] = up
-		if _, chosen := one.stays[b.Key]; chosen {
+		if _, chosen := one.stays[b.Key]; chosen || b.keeps() {
 			choice = append(choice, up)
 		}
 	}
@@ -141,7 +141,7 @@ func (one *builtService) pool() *upstream.Pool {
 func (bd *builder) place(b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties, s stay) *upstream.Backend {
 	next := upstream.Backend{
 		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),
-		Release: b.Health.Release, Weight: b.Weight, Max: b.Max,
+		Release: b.Health.Release, Weight: b.Weight, Max: b.Max, PinnedOnly: b.kept(),
 		Watch: s.watch, Warming: s.warming,
 	}
 	t.bind(&next, old, bd.now())

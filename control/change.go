@@ -77,7 +77,7 @@ func (svc *Service) flipped(pool string, m moment) *Service {
 	next.Live, next.Previous = pool, svc.Live
 	next.Since, next.Cause = m.at, m.cause
 	next.Decided = &Decision{Value: pool, File: svc.File.Live, At: m.at, Cause: m.cause}
-	return &next
+	return next.keepsNobody()
 }
 
 // setAdmin changes what the operator wants of one backend. Whatever was found by checks before a `ready` is forgotten,
@@ -104,7 +104,7 @@ func setAdmin(service, pool, backend string, admin Admin, want AdminWant, m mome
 
 func (b *Backend) administered(admin Admin, m moment) *Backend {
 	next := *b
-	next.Admin = admin
+	next.Admin, next.Keep = admin, time.Time{}
 	next.Decided = &Decision{Value: string(admin), File: string(Ready), At: m.at, Cause: m.cause}
 	if admin == Ready || admin == Maint || b.Admin == Maint {
 		next.Health = healthcheck.Verdict{}

@@ -69,10 +69,17 @@ func (c *Controller) SetAdmin(ctx context.Context, service, backend, pool string
 		return nil, err
 	}
 	o := order{change: setAdmin(k.Service, k.Pool, k.Backend, admin, want, moment{began, cause}), cause: cause, began: began}
-	o.fill = func(r *Receipt, before, after State) { r.administered(k, before, after) }
+	o.change = keeping(o.change, k, c.keepUntil(k, admin, began))
+	o.fill = func(r *Receipt, before, after State) {
+		r.administered(k, before, after)
+		r.Pins = c.pinsOf(k, began)
+	}
 	o.awaits = func(_ State, other Key) bool { return other == k }
-	if admin == Ready {
+	switch admin {
+	case Ready:
 		o.rises = &k
+	case Drain:
+		o.keeps = &k
 	}
 	applied, err := c.apply(ctx, o)
 	return applied.Operation, err

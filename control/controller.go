@@ -197,10 +197,11 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	}
 	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
 	c.install(was, next)
-	c.running.Add(3)
+	c.running.Add(4)
 	go c.sweep()
 	go c.runEjector()
 	go c.endPauses()
+	go c.endKeeps()
 	return next, nil
 }
 

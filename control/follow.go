@@ -23,6 +23,11 @@ func (c *Controller) follow(o order, op *Operation, was State, leavers []leaver)
 		go c.followRise(op, *o.rises)
 		return
 	}
+	if o.keeps != nil && c.State().Backend(*o.keeps).kept() {
+		op.inside = c.keepInside(*o.keeps)
+		go c.followKeep(op, *o.keeps, was)
+		return
+	}
 	jobs := c.jobs(was, leavers)
 	op.inside = func(limit int) drain.Listing { return c.listing(limit, leavers) }
 	reports := c.startDrains(jobs)

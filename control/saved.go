@@ -29,6 +29,8 @@ type savedBackend struct {
 	Address string    `json:"address"`
 	Admin   *Decision `json:"admin,omitempty"`
 	Name    string    `json:"name,omitempty"` // which the address came from; empty: the file has it
+	// Keep is until when a backend in drain still takes those who are pinned to it.
+	Keep *time.Time `json:"keep_until,omitempty"`
 }
 
 // encode returns what is saved of the State.
@@ -47,7 +49,7 @@ func (svc *Service) decisions() savedService {
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
-				out.add(savedBackend{Pool: p.Name, Address: b.Address(), Name: b.Name, Admin: b.Decided})
+				out.add(savedBackend{Pool: p.Name, Address: b.Address(), Name: b.Name, Admin: b.Decided, Keep: timeOf(b.Keep)})
 			}
 		}
 		for _, n := range p.Named {
@@ -60,6 +62,14 @@ func (svc *Service) decisions() savedService {
 }
 
 func (svc savedService) add(b savedBackend) { svc.Backends[b.Pool+"/"+b.Address] = b }
+
+// timeOf leaves the zero time out of what is written.
+func timeOf(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
 
 // decode reads what encode wrote.
 func decode(data []byte) (saved, error) {
@@ -187,5 +197,8 @@ func (j *joiner) backend(svc *Service, old savedBackend) *Service {
 	}
 	next := *b
 	next.Admin, next.Decided = Admin(old.Admin.Value), old.Admin
+	if sticky := svc.File.Sticky; old.Keep != nil && sticky != nil && sticky.Keep {
+		next.Keep = *old.Keep
+	}
 	return svc.with(&next)
 }

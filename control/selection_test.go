@@ -41,6 +41,7 @@ func each(yield func(cell) bool) {
 // mode is what a whole service has.
 type mode struct {
 	balance, whenDown string
+	keep              bool // what is in drain is kept for those who are pinned to it
 }
 
 // expected is docs/balancing.md and DESIGN §6 once more, as plainly as it goes: who may get a request of a client without
@@ -58,6 +59,11 @@ func expected(cells []cell, m mode) ([]int, error) {
 		return nil, upstream.ErrFull
 	}
 	return takers, nil
+}
+
+// takesPin reports that a backend that is not among those for everybody takes those who are pinned to it.
+func takesPin(c cell, m mode) bool {
+	return m.keep && c.admin == Drain && c.health == healthcheck.Up && c.weight && !c.full
 }
 
 func who(cells []cell, is func(cell) bool) (list []int) {
@@ -91,6 +97,9 @@ func (tb *table) state(cells []cell) State {
 	for i, c := range cells {
 		b := &Backend{Key: Key{"web", "blue", fmt.Sprint("b", i)}, Network: "tcp", Dial: fmt.Sprint("b", i), Max: 2, Admin: c.admin, Risen: true}
 		b.Health.State = c.health
+		if tb.mode.keep && c.admin == Drain {
+			b.Keep = time.Unix(1, 0)
+		}
 		if c.weight {
 			b.Weight = 1 + i
 		}
@@ -145,11 +154,11 @@ func (tb *table) check(cells []cell) {
 		tb.claim(cells, one, reason, id, may, want)
 	}
 	for i := range cells {
-		only := may
-		if slices.Contains(may, i) {
-			only = []int{i}
+		only, fails := may, want
+		if slices.Contains(may, i) || takesPin(cells[i], tb.mode) {
+			only, fails = []int{i}, nil
 		}
-		tb.claim(cells, one, fmt.Sprint("pinned to ", i), one.service.Sticky.ID(fmt.Sprint("b", i)), only, want)
+		tb.claim(cells, one, fmt.Sprint("pinned to ", i), one.service.Sticky.ID(fmt.Sprint("b", i)), only, fails)
 	}
 	if want == nil {
 		tb.spread(cells, one, may)
@@ -206,15 +215,15 @@ func (tb *table) spread(cells []cell, one *builtService, may []int) {
 	}
 }
 
-// TestSelection tries the whole product: health, administration, weight, cap, pin, balance and when_down, for pools of one
+// TestSelection tries the whole product: health, administration, weight, cap, pin, balance, when_down and on_drain, for pools of one
 // and two backends, and of three in every combination (their order there does not matter to what is asked). That a
 // selection always ends is held by the clock.
 func TestSelection(t *testing.T) {
 	all := slices.Collect(each)
 	cases := 0
-	for _, whenDown := range []string{config.WhenDownFail, config.WhenDownOpen} {
-		for _, balance := range []string{"least_requests", "round_robin", "hash"} {
-			tb := newTable(t, mode{balance, whenDown})
+	for _, m := range []mode{{whenDown: config.WhenDownFail}, {whenDown: config.WhenDownOpen}, {whenDown: config.WhenDownFail, keep: true}} {
+		for _, m.balance = range []string{"least_requests", "round_robin", "hash"} {
+			tb := newTable(t, m)
 			spin := time.AfterFunc(20*time.Second, func() { panic(fmt.Sprint("selection does not end: ", tb.mode)) })
 			for i, a := range all {
 				tb.check([]cell{a})
@@ -232,7 +241,7 @@ func TestSelection(t *testing.T) {
 		}
 	}
 	t.Logf("%d cases", cases)
-	if cases < 300_000 {
+	if cases < 500_000 {
 		t.Errorf("only %d cases", cases)
 	}
 }
@@ -255,7 +264,7 @@ func TestSelectionByName(t *testing.T) {
 		{"the one that is left", []cell{{up, Ready, true, true}, {up, Drain, true, false}, {up, Ready, true, false}}, []int{2}, nil},
 	} {
 		for _, balance := range []string{"least_requests", "round_robin", "hash"} {
-			tb := newTable(t, mode{balance, config.WhenDownFail})
+			tb := newTable(t, mode{balance: balance, whenDown: config.WhenDownFail})
 			may, want := expected(test.cells, tb.mode)
 			if !slices.Equal(may, test.may) || want != test.want {
 				t.Errorf("%s: the reference says %v, %v", test.reason, may, want)

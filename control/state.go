@@ -66,6 +66,7 @@ type Backend struct {
 	Gone          bool   // its name has it no more, and nothing else of the pool could take its traffic yet
 	Weight, Max   int
 	Admin         Admin
+	Keep          time.Time // in drain, until when those who are pinned to it are still taken; zero: they are moved
 	Decided       *Decision // on Admin; nil: nobody decided
 	Health        healthcheck.Verdict
 	// Incarnation rises when all that was found so far no longer counts, as when an operator says that a server is ready
@@ -121,7 +122,9 @@ func (s State) Backend(k Key) *Backend {
 }
 
 // takesTraffic reports whether new requests may come to the backend, health aside. While that is so its gate is open.
-func (svc *Service) takesTraffic(b *Backend) bool { return b.Pool() == svc.Live && b.Admin == Ready }
+func (svc *Service) takesTraffic(b *Backend) bool {
+	return b.Pool() == svc.Live && (b.Admin == Ready || b.kept())
+}
 
 // Pool returns the name of the backend's pool.
 func (b *Backend) Pool() string { return b.Key.Pool }

@@ -162,6 +162,8 @@ type BackendStatus struct {
 	Ejected   *EjectedStatus `json:"ejected,omitempty"`
 	Ejections int            `json:"ejections"`         // since the process began
 	Warming   float64        `json:"warming,omitempty"` // the share of its weight that it has now; left out when it has the whole
+	// KeepUntil is when those who are pinned to a backend in drain are moved at the latest; left out: they are not kept.
+	KeepUntil *time.Time `json:"keep_until,omitempty"`
 	// KeepAlive is how long the server keeps an idle connection, as far as that was learnt.
 	KeepAlive *KeepAliveStatus `json:"keep_alive,omitempty"`
 }
@@ -215,9 +217,11 @@ type Receipt struct {
 	Done       bool      `json:"done"`        // false: still draining, or waiting to be up
 	Unchanged  bool      `json:"unchanged,omitempty"`
 	// Until is when a pause ends by itself, and Held how many waited when it was ended.
-	Until   *time.Time `json:"until,omitempty"`
-	Held    int        `json:"held,omitempty"`
-	Warning string     `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
+	Until *time.Time `json:"until,omitempty"`
+	Held  int        `json:"held,omitempty"`
+	// Pins is about how many clients were pinned to the backend: with drain and maint they move, or are kept first.
+	Pins    int    `json:"pins,omitempty"`
+	Warning string `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
 	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done: the oldest thousand

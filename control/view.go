@@ -126,7 +126,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 func (v *view) backend(b *Backend) BackendStatus {
 	out := BackendStatus{
 		Address: b.Address(), Name: b.Name, Gone: b.Gone, Weight: b.Weight, Admin: b.Admin,
-		Health: b.Health.State, Release: b.Health.Release, Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key),
+		Health: b.Health.State, Release: b.Health.Release, Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key), KeepUntil: timeOf(b.Keep),
 	}
 	if b.Health.State != healthcheck.Up {
 		out.Reason = b.Health.Reason

@@ -174,6 +174,8 @@ func fileOf(t testing.TB, services ...string) *config.Config {
 				svc.Balance = value
 			case "sticky":
 				svc.Sticky = &config.Sticky{Cookie: value}
+			case "keep":
+				svc.Sticky = &config.Sticky{Cookie: "pin", Keep: true, KeepFor: mustDuration(t, value)}
 			case "unchecked":
 				svc.Health.Off = true
 			default:
