@@ -25,10 +25,12 @@ type Checker struct {
 	spec   Spec
 	rnd    func() float64
 	hurry  chan struct{} // holds at most one wish for a check; written by anyone, read by Run
-	reset  chan struct{} // the same, for a check that must not wait for hurryGap
+	reset  chan struct{} // the same, for what must not wait for hurryGap
+	calm   bool          // the first pause after a pass has begun; owned by Run
 
 	mu      sync.Mutex
 	verdict Verdict
+	asked   time.Time          // when the server asked for its drain, while Run has not taken that in; zero: it has
 	abort   context.CancelFunc // ends the probe under way; nil between probes
 }
 
@@ -57,12 +59,38 @@ func (c *Checker) Hurry() { wish(c.hurry) }
 func (c *Checker) Reset() (epoch uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.verdict = Verdict{Epoch: c.verdict.Epoch + 1}
+	c.verdict, c.asked = Verdict{Epoch: c.verdict.Epoch + 1}, time.Time{}
 	if c.abort != nil {
 		c.abort()
 	}
 	wish(c.reset)
 	return c.verdict.Epoch
+}
+
+// Drain takes in that the server asked for its own drain outside of a check, as in an answer to a client. It is reported
+// at once, and the server comes back by passing checks. A probe under way is called off: it may have asked before.
+func (c *Checker) Drain(at time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.asked = at
+	if c.abort != nil {
+		c.abort()
+	}
+	wish(c.reset)
+}
+
+// heard takes what the server asked for into the verdict, if it did.
+func (c *Checker) heard() (v Verdict, counts bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.asked.IsZero() || c.spec.Off {
+		return Verdict{}, false
+	}
+	r := Result{At: c.asked, Draining: true, Reason: DrainingReason}
+	c.asked = time.Time{}
+	grant(c.reset)
+	c.verdict = c.verdict.Next(r, c.spec.Rise, c.spec.Fall)
+	return c.verdict, true
 }
 
 // wish leaves a wish in ch unless there is one already.
@@ -95,8 +123,12 @@ func (c *Checker) Run(ctx context.Context, report func(v Verdict, changed bool))
 	}
 }
 
-// check makes one probe and takes its result into the verdict, unless a reset came in between.
+// check makes one probe and takes its result into the verdict, unless a reset came in between. What the server asked
+// for by itself stands for a probe.
 func (c *Checker) check(ctx context.Context) (v Verdict, counts bool) {
+	if v, counts = c.heard(); counts {
+		return v, true
+	}
 	ctx, epoch := c.begin(ctx)
 	result := uncheckedResult
 	if !c.spec.Off {
@@ -160,10 +192,16 @@ func (c *Checker) pause(ctx context.Context, timer <-chan time.Time, hurry <-cha
 	return false
 }
 
+// pauseLength is how long to wait for the next check. The first pause of a server that is well may be any part of the
+// interval: those that began together are apart from then on.
 func (c *Checker) pauseLength() time.Duration {
 	d := c.spec.Interval
-	if c.Latest().Transitional() {
+	switch v := c.Latest(); {
+	case v.Transitional():
 		d = c.spec.FastInterval
+	case c.spec.Spread && !c.calm && v.State == Up:
+		c.calm = true
+		return time.Duration(float64(d) * c.rnd())
 	}
 	return time.Duration(float64(d) * (1 - jitter + 2*jitter*c.rnd()))
 }

@@ -1,7 +1,7 @@
 // Package healthcheck decides, from a run of probes, whether a server is well and which release it runs.
 //
-// Three parts stand beside each other: a Prober asks a server once and says what came back, Verdict.Next is the pure
-// step from one opinion to the next, and a Checker asks again and again and reports. The package refuses to know
+// Some parts stand beside each other: a Prober asks a server once and says what came back, Verdict.Next is the pure
+// step from one opinion to the next, a Checker asks again and again and reports, and a Pacer keeps many checkers from asking at once. The package refuses to know
 // pools, routing and administration: that a backend was drained by an operator is a fact of its own, and no result
 // found here can change it. It logs nothing and keeps no connection between two checks.
 package healthcheck
@@ -59,13 +59,38 @@ func (r StatusRange) String() string {
 	return fmt.Sprintf("%d-%d", r.Low, r.High)
 }
 
+// Type is the protocol of a check.
+type Type uint8
+
+const (
+	OverHTTP Type = iota // one GET
+	OverTCP              // a connection is all that is asked for
+	OverGRPC             // grpc.health.v1.Health/Check
+)
+
+// New returns a prober of the spec's type. now stamps the results.
+func New(spec Spec, now func() time.Time) Prober {
+	switch spec.Type {
+	case OverTCP:
+		return newProber(spec, now, "TCP", acceptAny)
+	case OverGRPC:
+		spec = spec.normal()
+		return newProber(spec, now, "gRPC", newGRPC(spec).ask)
+	}
+	return NewHTTP(spec, now)
+}
+
 // Spec says how one server is checked. It is copied and never changed; its JSON map must not be changed by the caller
 // after it was handed over.
 type Spec struct {
+	Type             Type
 	Off              bool           // no checks: the server counts as up
 	Network, Address string         // where to dial: "tcp" and "127.0.0.1:3000", or "unix" and a path
 	Host             string         // Host field of the request; empty: the address, or "localhost" for a unix socket
-	Path             string         // request target, with its query; empty: "/"
+	Path             string         // of HTTP: request target, with its query; empty: "/"
+	Service          string         // of GRPC: which service is asked about; empty: the server as a whole
+	AskedDrain       bool           // the server may ask for its own drain in an answer
+	Spread           bool           // the first pause is a random part of Interval
 	Interval         time.Duration  // from the end of one check to the next; zero: 2s
 	FastInterval     time.Duration  // the same while the opinion is about to change; zero: Interval
 	Timeout          time.Duration  // for one whole check, dial to last byte; zero: 1s

@@ -2,7 +2,6 @@ package healthcheck
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -22,19 +21,18 @@ const (
 	maxInterim = 5
 )
 
-// HTTP is a Prober that sends one GET over a connection of its own. It follows no redirect and uses no proxy: the
-// question goes to the configured address and nowhere else. When Probe returns, its connection is closed and no
-// goroutine of it is left.
+// HTTP sends one GET over a connection of its own. It follows no redirect and uses no proxy: the question goes to the
+// configured address and nowhere else.
 type HTTP struct {
 	spec    Spec
 	request []byte
-	now     func() time.Time
 }
 
 // NewHTTP returns a prober for the spec. now stamps the results.
-func NewHTTP(spec Spec, now func() time.Time) *HTTP {
+func NewHTTP(spec Spec, now func() time.Time) Prober {
 	spec = spec.normal()
-	return &HTTP{spec: spec, request: requestHead(spec), now: now}
+	h := &HTTP{spec: spec, request: requestHead(spec)}
+	return newProber(spec, now, "HTTP", h.ask)
 }
 
 // requestHead writes the whole request. HTTP/1.1 with Connection: close is understood by every server, and keeps the
@@ -68,50 +66,11 @@ func escapeControls(s string) string {
 	return b.String()
 }
 
-// Probe asks once. It takes no longer than Spec.Timeout.
-func (h *HTTP) Probe(ctx context.Context) Result {
-	begun := h.now()
-	release, err := h.ask(ctx)
-	at := h.now()
-	r := Result{At: at, Took: at.Sub(begun), OK: err == nil, Release: release}
-	if err != nil {
-		r.Reason = h.reason(err)
-	}
-	if ctx.Err() != nil {
-		r.OK, r.Cancelled, r.Reason = false, true, "check called off"
-	}
-	return r
-}
-
-func (h *HTTP) ask(ctx context.Context) (release string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, h.spec.Timeout)
-	defer cancel()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, h.spec.Network, h.spec.Address)
-	if err != nil {
-		return "", &phaseError{"connection", err}
-	}
-	defer closeWith(ctx, conn)()
+func (h *HTTP) ask(conn net.Conn) (release string, err error) {
 	if _, err := conn.Write(h.request); err != nil && !isReset(err) {
 		return "", &phaseError{"answer", err}
 	}
 	return h.read(conn)
-}
-
-// closeWith arranges that conn is closed when ctx is done, and returns a func that closes it at the latest and waits
-// until nothing of the arrangement is left.
-func closeWith(ctx context.Context, conn net.Conn) (done func()) {
-	closed := make(chan struct{})
-	stop := context.AfterFunc(ctx, func() {
-		conn.SetDeadline(time.Unix(1, 0))
-		close(closed)
-	})
-	return func() {
-		if !stop() {
-			<-closed
-		}
-		conn.Close()
-	}
 }
 
 // read judges the answer. A server may answer and reset before it has read our question; what it said still counts.
@@ -132,7 +91,7 @@ func (h *HTTP) read(conn net.Conn) (release string, err error) {
 	if err != nil && !tooLong {
 		return "", &phaseError{"whole answer", err}
 	}
-	return h.judge(resp.StatusCode, body, tooLong)
+	return h.judge(resp.StatusCode, h.spec.AskedDrain && isTrue(resp.Header.Get(drainField)), body, tooLong)
 }
 
 // watchedReader remembers how a connection ended. The parser takes a line cut short for a whole one and calls it
@@ -171,16 +130,30 @@ func readHead(in *bufio.Reader) (*http.Response, error) {
 	return nil, errors.New("only interim answers")
 }
 
-// judge compares an answer with what the spec wants. The release is read whatever the verdict. A body that is too
-// long was not read to its end; it is as good as any where nothing is asked of it.
-func (h *HTTP) judge(status int, body []byte, tooLong bool) (release string, err error) {
+// drainField is how a server asks for its own drain in the head of an answer, and statusField how it does in the body.
+const (
+	drainField     = "Sluice-Drain"
+	statusField    = "status"
+	drainingStatus = "draining"
+)
+
+var errDraining = errors.New(DrainingReason)
+
+func isTrue(value string) bool { return value == "1" || value == "true" }
+
+// judge compares an answer with what the spec wants. The release is read whatever the verdict, and so is a wish to be
+// drained. A body that is too long was not read to its end; it is as good as any where nothing is asked of it.
+func (h *HTTP) judge(status int, drain bool, body []byte, tooLong bool) (release string, err error) {
 	var doc any
 	docErr := errTooLong
-	if !tooLong && (h.spec.Release != "" || len(h.spec.JSON) > 0) {
+	if !tooLong && h.readsBody() {
 		doc, docErr = parseJSON(body)
 	}
 	if h.spec.Release != "" {
 		release = releaseOf(doc, h.spec.Release)
+	}
+	if drain || h.spec.AskedDrain && asksDrain(doc) {
+		return release, errDraining
 	}
 	if err := h.judgeStatus(status); err != nil {
 		return release, err
@@ -192,6 +165,15 @@ func (h *HTTP) judge(status int, body []byte, tooLong bool) (release string, err
 		return release, docErr
 	}
 	return release, matchObject("", h.spec.JSON, doc)
+}
+
+func (h *HTTP) readsBody() bool {
+	return h.spec.Release != "" || len(h.spec.JSON) > 0 || h.spec.AskedDrain
+}
+
+func asksDrain(doc any) bool {
+	object, _ := doc.(map[string]any)
+	return object[statusField] == drainingStatus
 }
 
 func (h *HTTP) judgeStatus(status int) error {

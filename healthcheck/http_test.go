@@ -89,7 +89,7 @@ var (
 func probe(t *testing.T, spec Spec) Result {
 	t.Helper()
 	begun := time.Now()
-	r := NewHTTP(spec, time.Now).Probe(t.Context())
+	r := New(spec, time.Now).Probe(t.Context())
 	if took := time.Since(begun); took > spec.normal().Timeout+time.Second {
 		t.Errorf("the probe took %v", took)
 	}
@@ -299,11 +299,11 @@ func TestProbeCancelled(t *testing.T) {
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
-	r := NewHTTP(spec, time.Now).Probe(ctx)
+	r := New(spec, time.Now).Probe(ctx)
 	if r.OK || !r.Cancelled {
 		t.Errorf("result %+v, want cancelled", r)
 	}
-	if r = NewHTTP(spec, time.Now).Probe(ctx); r.OK || !r.Cancelled {
+	if r = New(spec, time.Now).Probe(ctx); r.OK || !r.Cancelled {
 		t.Errorf("with ctx done before the start: result %+v, want cancelled", r)
 	}
 }
@@ -318,9 +318,9 @@ func TestProbeLeavesNothing(t *testing.T) {
 	}
 	for range 5 {
 		for _, spec := range specs {
-			NewHTTP(spec, time.Now).Probe(t.Context())
+			New(spec, time.Now).Probe(t.Context())
 			for _, stack := range testkit.Goroutines() {
-				if bytes.Contains(stack, []byte("healthcheck.(*HTTP)")) || bytes.Contains(stack, []byte("closeWith")) {
+				if bytes.Contains(stack, []byte("healthcheck.(*connProber)")) || bytes.Contains(stack, []byte("closeWith")) {
 					t.Fatalf("left behind:\n%s", stack)
 				}
 			}

@@ -62,8 +62,8 @@ func FuzzJudge(f *testing.F) {
 		f.Add([]byte(seed), "version")
 	}
 	f.Fuzz(func(t *testing.T, body []byte, path string) {
-		h := NewHTTP(Spec{Release: path, JSON: map[string]any{"status": "ok", "a.b": 1}}, nil)
-		release, err := h.judge(200, body, false)
+		h := &HTTP{spec: Spec{Release: path, AskedDrain: true, JSON: map[string]any{"status": "ok", "a.b": 1}}.normal()}
+		release, err := h.judge(200, false, body, false)
 		if utf8.RuneCountInString(release) > maxRelease || !utf8.ValidString(release) {
 			t.Errorf("release %q", release)
 		}

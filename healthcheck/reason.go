@@ -23,7 +23,7 @@ func (e *phaseError) Unwrap() error { return e.err }
 
 // reason says in a short sentence why a check failed. The same failure always has the same words: no port, no
 // counter, no text of a lower layer, because a change of reason is news to those who listen.
-func (h *HTTP) reason(err error) string {
+func (p *connProber) reason(err error) string {
 	var phase *phaseError
 	if !errors.As(err, &phase) {
 		return err.Error()
@@ -32,21 +32,21 @@ func (h *HTTP) reason(err error) string {
 	var dns *net.DNSError
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), isTimeout(err):
-		return fmt.Sprintf("no %s within %s", phase.missing, h.spec.Timeout)
+		return fmt.Sprintf("no %s within %s", phase.missing, p.spec.Timeout)
 	case errors.Is(err, syscall.ENOENT):
-		return "no socket at " + h.spec.Address
+		return "no socket at " + p.spec.Address
 	case errors.As(err, &dns):
-		return "no address found for " + h.spec.Address
+		return "no address found for " + p.spec.Address
 	case errors.As(err, &errno):
 		return strings.TrimSuffix(errno.Error(), " by peer")
 	case phase.missing == "connection":
-		return "cannot connect to " + h.spec.Address
+		return "cannot connect to " + p.spec.Address
 	case errors.Is(err, io.EOF) && phase.missing == "answer":
 		return "connection closed without an answer"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "answer ended early"
 	default:
-		return "answer is not HTTP"
+		return "answer is not " + p.protocol
 	}
 }
 

@@ -8,15 +8,34 @@ type Result struct {
 	Took      time.Duration // from its start to At
 	OK        bool          // the answer was the one the Spec asks for
 	Cancelled bool          // the check was called off; it says nothing about the server and must not be counted
+	Draining  bool          // the server itself asks that it gets nothing new; not OK then
 	Reason    string        // why it is not OK, as a short sentence without full stop; empty when it is
 	Release   string        // the release the answer named, even when the check failed; empty: none
 }
+
+// Kind says what sort of trouble keeps a server from getting requests, for machines; a reason says it in words.
+type Kind string
+
+const (
+	None       Kind = ""            // none: the last check passed
+	Failed     Kind = "failed"      // no answer, or not the one that was wanted
+	Draining   Kind = "draining"    // the server itself asks that it gets nothing new
+	WrongBuild Kind = "wrong_build" // well, and of another release than the one that is expected
+	Changed    Kind = "changed"     // well, and of another release than the one that was there before
+)
+
+// DrainingReason is the reason of a server that asks for its own drain, however it does.
+const DrainingReason = "draining, the app asks"
 
 // Verdict is the opinion of a server after some results. The zero Verdict is that of a server never checked.
 type Verdict struct {
 	State   State
 	Release string        // of the last answer that passed or named one
+	Kind    Kind          // what sort of trouble the last check found: None, Failed or Draining
 	Reason  string        // why the last check failed; empty after a pass
+	Same    int           // length of the run of passes that named Release, which the last result ended
+	Passed  bool          // a check has passed
+	Steady  bool          // Release was the first that passed, or has passed more than rise times in a row since it changed
 	Since   time.Time     // when State began; zero before the first result
 	Checked time.Time     // when the last result came; zero before the first, and without checks
 	Took    time.Duration // how long that check took
@@ -29,49 +48,77 @@ type Verdict struct {
 //
 //	unknown --1 pass--> up       up --fall fails in a row--> down
 //	unknown --fall fails--> down down --rise passes in a row--> up
+//	any --the server asks for its drain--> down
 //
 // A result of the other kind always starts a run anew. A release is believed at once, without any run, for it is
-// what the server says of itself. A cancelled result changes nothing.
+// what the server says of itself; Steady tells whether it has said so for long enough. A cancelled result changes nothing.
 func (v Verdict) Next(r Result, rise, fall int) Verdict {
 	if r.Cancelled {
 		return v
 	}
-	v.Checked, v.Took, v.Reason = r.At, r.Took, r.Reason
+	rise, fall = max(rise, 1), max(fall, 1)
+	v.Checked, v.Took, v.Reason, v.Kind = r.At, r.Took, r.Reason, r.kind()
 	if v.Since.IsZero() {
 		v.Since = r.At
 	}
-	if r.OK || r.Release != "" {
-		v.Release = r.Release
-	}
+	v = v.identified(r, rise)
 	if r.OK {
 		v.Passes, v.Fails, v.Reason = v.Passes+1, 0, ""
 	} else {
 		v.Passes, v.Fails = 0, v.Fails+1
 	}
-	return v.settle(r.At, rise, fall)
+	return v.settle(r, rise, fall)
 }
 
-// settle moves the state where the runs say that it must move.
-func (v Verdict) settle(at time.Time, rise, fall int) Verdict {
+func (r Result) kind() Kind {
+	switch {
+	case r.OK:
+		return None
+	case r.Draining:
+		return Draining
+	}
+	return Failed
+}
+
+// identified takes in which release answered. A pass that names none is of none, while a fail without a name says nothing:
+// most failures are not the app's own words.
+func (v Verdict) identified(r Result, rise int) Verdict {
+	if (r.OK || r.Release != "") && r.Release != v.Release {
+		v.Release, v.Same, v.Steady = r.Release, 0, false
+	}
+	if !r.OK {
+		v.Same = 0
+		return v
+	}
+	v.Same++
+	v.Steady = v.Steady || !v.Passed || v.Same > rise
+	v.Passed = true
+	return v
+}
+
+// settle moves the state where the result or the runs say that it must move.
+func (v Verdict) settle(r Result, rise, fall int) Verdict {
 	next := v.State
 	switch {
-	case v.State == Unknown && v.Passes > 0, v.State == Down && v.Passes >= max(rise, 1):
+	case v.Kind == Draining:
+		next = Down
+	case v.State == Unknown && v.Passes > 0, v.State == Down && v.Passes >= rise:
 		next = Up
-	case v.State != Down && v.Fails >= max(fall, 1):
+	case v.State != Down && v.Fails >= fall:
 		next = Down
 	}
 	if next != v.State {
-		v.State, v.Since = next, at
+		v.State, v.Since = next, r.At
 	}
 	return v
 }
 
 // Transitional says whether the opinion is about to change, so that the next check should come soon: nothing is
-// known yet, or a run against the state has begun.
+// known yet, a run against the state has begun, or a release is new.
 func (v Verdict) Transitional() bool {
 	switch v.State {
 	case Up:
-		return v.Fails > 0
+		return v.Fails > 0 || !v.Steady
 	case Down:
 		return v.Passes > 0
 	default:
@@ -82,5 +129,5 @@ func (v Verdict) Transitional() bool {
 // differs says whether an operator would want to hear of the step from before to v.
 func (v Verdict) differs(before Verdict) bool {
 	return v.State != before.State || v.Release != before.Release || v.Epoch != before.Epoch ||
-		v.State != Up && v.Reason != before.Reason
+		v.Steady != before.Steady || v.State != Up && (v.Reason != before.Reason || v.Kind != before.Kind)
 }

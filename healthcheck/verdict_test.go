@@ -2,6 +2,7 @@ package healthcheck
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -92,6 +93,10 @@ func checkSequence(t *testing.T, results []bool, rise, fall int) {
 	if n := len(results); n > 0 {
 		want.Checked = epoch.Add(time.Duration(n-1) * time.Second)
 		want.Reason = reasonFor(results[n-1])
+		want.Kind = Result{OK: results[n-1]}.kind()
+		want.Same = want.Passes // each names the same release: none
+		want.Passed = slices.Contains(results, true)
+		want.Steady = want.Passed
 	}
 	if v != want {
 		t.Fatalf("rise %d fall %d after %v:\n got %+v\nwant %+v", rise, fall, results, v, want)
