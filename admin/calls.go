@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"sluice/control"
 )
@@ -111,6 +112,9 @@ func (s *Server) flip(w http.ResponseWriter, r *http.Request, a arguments) error
 	if err != nil {
 		return err
 	}
+	if want.Patience > 0 {
+		http.NewResponseController(w).SetReadDeadline(time.Time{}) // its passing would end a wait that takes longer than reading may
+	}
 	return s.change(w, r, a, "flip", func(ctx context.Context, cause control.Cause) (Operation, error) {
 		return s.opts.Controller.Flip(ctx, a.path[0], pool, want, cause)
 	})
@@ -131,8 +135,12 @@ func flipWant(r *http.Request, a arguments) (control.FlipWant, error) {
 	if err != nil {
 		return control.FlipWant{}, err
 	}
+	patience, err := a.duration("patience")
+	if err != nil {
+		return control.FlipWant{}, err
+	}
 	seen, err := ifMatch(r)
-	return control.FlipWant{Release: release, IfMatch: seen}, err
+	return control.FlipWant{Release: release, IfMatch: seen, Patience: patience}, err
 }
 
 // setAdmin serves drain, ready and maint. The pool is given in the path, as an argument, or not at all.

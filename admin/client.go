@@ -35,7 +35,7 @@ const (
 	// dialWait is long for a socket of the same machine, and short for a person.
 	dialWait = 3 * time.Second
 	// answerWait is how long Sluice may think before the first byte of an answer. A flip may wait some seconds for
-	// health checks before it refuses; nothing takes longer.
+	// health checks before it refuses; nothing takes longer, but a flip that was asked to.
 	answerWait = 30 * time.Second
 	// silence is how long a streamed answer may say nothing; it has a line every quarter of a second.
 	silence = 10 * time.Second
@@ -143,16 +143,17 @@ func (c *Client) Inside(ctx context.Context, want control.InsideWant) (drain.Lis
 
 // Want is how a change is asked for.
 type Want struct {
-	Release string        // of flip and rollback; "": any
-	Pool    string        // of drain, ready and maint; "": whichever has the backend
-	By      string        // "": the user of this process
-	Note    string        // for the history
-	Wait    bool          // until it is done
-	Timeout time.Duration // but no longer; zero: Sluice's own limit
-	IfMatch uint64        // the generation that was seen; zero: any
-	Key     string        // Idempotency-Key; "": none
-	MaxCut  *int          // more than this that was cut is a Problem of the outcome; nil: any number is fine
-	Items   int           // how many of what is inside a Progress lists; zero: Sluice's own number
+	Release  string        // of flip and rollback; "": any
+	Patience time.Duration // of flip: how long the pool may take to be up and of the release
+	Pool     string        // of drain, ready and maint; "": whichever has the backend
+	By       string        // "": the user of this process
+	Note     string        // for the history
+	Wait     bool          // until it is done
+	Timeout  time.Duration // but no longer; zero: Sluice's own limit
+	IfMatch  uint64        // the generation that was seen; zero: any
+	Key      string        // Idempotency-Key; "": none
+	MaxCut   *int          // more than this that was cut is a Problem of the outcome; nil: any number is fine
+	Items    int           // how many of what is inside a Progress lists; zero: Sluice's own number
 	// Progress is told, while waiting, how far it is. nil: nobody asks.
 	Progress func(Progress)
 }
@@ -171,7 +172,21 @@ func (c *Client) Flip(ctx context.Context, service, pool string, want Want) (Out
 	if want.Release != "" {
 		query.Set("release", want.Release)
 	}
+	if want.Patience > 0 {
+		query.Set("patience", want.Patience.String())
+		c = c.patient(want.Patience)
+		defer c.Close()
+	}
 	return c.change(ctx, servicePath(service, "flip"), query, want)
+}
+
+// patient returns a client that waits longer for the first byte of an answer.
+func (c *Client) patient(more time.Duration) *Client {
+	other := *c
+	transport := c.http.Transport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout += more
+	other.http.Transport = transport
+	return &other
 }
 
 // Rollback flips to the pool before.

@@ -32,7 +32,7 @@ func (s *Server) table() []route {
 		call("GET /v1/services/{service}/inside", inside, s.inside),
 		call("GET /v1/history", []string{"service", "limit"}, s.history),
 		call("GET /v1/operations/{id}", append(slices.Clone(waits), "max_cut"), s.operation),
-		call("POST /v1/services/{service}/flip", append([]string{"pool", "release"}, drains...), s.flip),
+		call("POST /v1/services/{service}/flip", append([]string{"pool", "release", "patience"}, drains...), s.flip),
 		call("POST /v1/services/{service}/rollback", append([]string{"release"}, drains...), s.rollback),
 		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
 		call("POST /v1/services/{service}/resume", change, s.resume),

@@ -127,6 +127,7 @@ type Service struct {
 type Pool struct {
 	Name           string
 	Backends       []Backend // never empty, and one at least has a weight
+	Release        string    // which each of its backends has to report; empty: any
 	Root           string    // folder of a static release; this version refuses the key, so it is empty
 	MaxConnections int       // per backend, for those that say nothing else; 0: no limit
 }
@@ -139,24 +140,30 @@ type Backend struct {
 	Name           Name   // what is looked up, and then dialled in place of Dial; zero: the address is one already
 	Weight         int    // its share beside the others of its pool; 0: it takes nothing
 	MaxConnections int    // requests inside at most; 0: no limit
+	HealthPort     int    // the port that is checked in place of its own; 0: its own
 }
 
 // Health says how the backends of a service are checked.
 type Health struct {
 	Off          bool          // no checks: each backend counts as up. All else is zero then
-	Path         string        // what is asked for, with its query
-	Host         string        // Host field of a check; empty: the backend's address
+	Type         string        // "http", "tcp" or "grpc"
+	Path         string        // of http: what is asked for, with its query
+	Host         string        // Host field of a check, or authority of grpc; empty: the address that is asked
+	Service      string        // of grpc: which service is asked about; empty: the server as a whole
+	Port         int           // which is checked in place of each backend's own; 0: its own. Backends have it filled in
 	Interval     time.Duration // from the end of one check to the next
 	Timeout      time.Duration // for one whole check
 	FastInterval time.Duration // in place of Interval while the opinion is about to change; never longer
 	Rise, Fall   int           // passes in a row to come up, fails in a row to go down
 	Expect       Expect
-	Release      string // the JSON field, may be dotted, that names the release; empty: none is read
+	Release      string // of http: the JSON field, may be dotted, that names the release; empty: none is read
+	OnChange     string // of a live backend that reports another release: "quarantine", "until_ready" or "accept"
+	AppDrain     bool   // a backend may ask for its own drain
 }
 
 // Expect is what a check has to find.
 type Expect struct {
-	Status []StatusRange  // never empty unless health is off
+	Status []StatusRange  // of http; never empty then
 	JSON   map[string]any // what the body must hold at least, keys may be dotted; nil: any body passes
 }
 

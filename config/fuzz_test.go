@@ -82,7 +82,7 @@ func wholeService(t *testing.T, s *Service) {
 		total := 0
 		for _, b := range p.Backends {
 			total += b.Weight
-			again := Backend{Weight: b.Weight, MaxConnections: b.MaxConnections}
+			again := Backend{Weight: b.Weight, MaxConnections: b.MaxConnections, HealthPort: b.HealthPort}
 			(&input{}).value("again", b.Address).address(&again)
 			if again != b {
 				t.Errorf("%+v reads as %+v", b, again)
@@ -93,7 +93,7 @@ func wholeService(t *testing.T, s *Service) {
 		}
 	}
 	h := s.Health
-	if !live || !h.Off && (h.FastInterval > h.Interval || h.FastInterval <= 0 || h.Timeout < time.Millisecond || h.Rise < 1 || h.Fall < 1 || len(h.Expect.Status) == 0) {
+	if !live || !h.Off && (h.FastInterval > h.Interval || h.FastInterval <= 0 || h.Timeout < time.Millisecond || h.Rise < 1 || h.Fall < 1 || h.Type == checkHTTP && len(h.Expect.Status) == 0) {
 		t.Errorf("service %+v", s)
 	}
 }

@@ -64,6 +64,7 @@ func TestFourLines(t *testing.T) {
 		Name: "web", Path: "/", Live: "default", Balance: "least_requests", Line: 3,
 		Pools: []Pool{{Name: "default", Backends: []Backend{{Address: "127.0.0.1:3000", Network: "tcp", Dial: "127.0.0.1:3000", Weight: 1, MaxConnections: 0}}}},
 		Health: Health{
+			Type: "http", OnChange: "quarantine", AppDrain: true,
 			Path: "/", Interval: 2 * time.Second, Timeout: time.Second, FastInterval: 500 * time.Millisecond,
 			Rise: 2, Fall: 3, Expect: Expect{Status: []StatusRange{{200, 499}}}, Release: "version",
 		},
@@ -200,9 +201,28 @@ func TestHealthForms(t *testing.T) {
 	} {
 		equal(t, test.written, one(t, "backends: x:1", "health: {"+test.written+"}").Health.FastInterval, test.want)
 	}
+	equal(t, "TCP", one(t, "backends: x:1", "health: tcp").Health,
+		Health{Type: "tcp", Interval: up.Interval, FastInterval: up.FastInterval, Timeout: up.Timeout, Rise: 2, Fall: 3, OnChange: "accept"})
+	equal(t, "gRPC", one(t, "backends: x:1", "health: {type: grpc, service: shop.v1.Cart, host: cart, interval: 4s}").Health, Health{
+		Type: "grpc", Service: "shop.v1.Cart", Host: "cart", Interval: 4 * time.Second, FastInterval: time.Second, Timeout: up.Timeout,
+		Rise: 2, Fall: 3, OnChange: "accept", AppDrain: true,
+	})
+	equal(t, "an app that is not asked", one(t, "backends: x:1", "health: {app_drain: off}").Health.AppDrain, false)
+	equal(t, "change", one(t, "backends: x:1", "health: {on_change: until_ready}").Health.OnChange, "until_ready")
 	equal(t, "no release", one(t, "backends: x:1", "health: {release: off}").Health.Release, "")
 	equal(t, "dotted release", one(t, "backends: x:1", "health: {release: app.version}").Health.Release, "app.version")
 	equal(t, "host", one(t, "backends: x:1", "health: {host: app.example.com:8080}").Health.Host, "app.example.com:8080")
+}
+
+func TestWhereAndWhatIsChecked(t *testing.T) {
+	isolate(t)
+	svc := one(t, "pools: {blue: [a:1], green: {release: v42, backends: [{address: a:2, health_port: 9001}, a:3]}}", "health: {port: 9000, path: /ready}")
+	equal(t, "the service's port", svc.Pools[0].Backends[0].HealthPort, 9000)
+	equal(t, "its own", svc.Pools[1].Backends[0].HealthPort, 9001)
+	equal(t, "the other", svc.Pools[1].Backends[1].HealthPort, 9000)
+	equal(t, "expected", svc.Pools[1].Release, "v42")
+	equal(t, "expected of nobody", svc.Pools[0].Release, "")
+	equal(t, "where it is dialled is what it was", svc.Pools[1].Backends[0].Dial, "a:2")
 }
 
 func TestExpect(t *testing.T) {

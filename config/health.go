@@ -9,7 +9,7 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
-const healthFix = "write health: /up, health: off, or health: {path: /up, interval: 2s}"
+const healthFix = "write health: /up, health: off, health: tcp, or health: {path: /up, interval: 2s}"
 
 // leastInterval keeps a slip of the unit from turning checks into a flood.
 const leastInterval = 10 * time.Millisecond
@@ -25,28 +25,38 @@ func (v value) health(h *Health) {
 	case !ok:
 	case text == "off":
 		*h = Health{Off: true}
+	case text == checkTCP, text == checkGRPC:
+		h.Type = text
+		h.onlyOfType()
 	case strings.HasPrefix(text, "/"):
 		v.checkPath(&h.Path)
 	default:
-		v.refuse(healthFix, "`health` is %s, which is neither `off` nor a path", show(text))
+		v.refuse(healthFix, "`health` is %s, which is neither a path nor `off`, `tcp` or `grpc`", show(text))
 	}
 }
 
 func (v value) healthFields(h *Health) {
-	var fast *value
-	v.object(healthFix, fields{
+	given := map[string]value{}
+	v.object(healthFix, noting(given, fields{
+		"type":          func(v value) { v.word(&h.Type, checkHTTP, checkTCP, checkGRPC) },
 		"path":          func(v value) { v.checkPath(&h.Path) },
 		"host":          func(v value) { v.checkHost(&h.Host) },
+		"service":       func(v value) { v.checkService(&h.Service) },
+		"port":          wholeField(&h.Port, 1, maxPort),
 		"interval":      durationField(&h.Interval, leastInterval, longestWait),
 		"timeout":       durationField(&h.Timeout, leastInterval, longestWait),
-		"fast_interval": func(v value) { fast = &v; v.duration(&h.FastInterval, leastInterval, longestWait) },
+		"fast_interval": durationField(&h.FastInterval, leastInterval, longestWait),
 		"rise":          wholeField(&h.Rise, 1, 100),
 		"fall":          wholeField(&h.Fall, 1, 100),
 		"expect":        func(v value) { v.expect(&h.Expect) },
 		"release":       func(v value) { v.release(&h.Release) },
-	})
-	switch {
-	case fast == nil:
+		"on_change":     func(v value) { v.word(&h.OnChange, quarantine, untilReady, accept) },
+		"app_drain":     func(v value) { v.onOff(&h.AppDrain) },
+	}))
+	refuseForeign(given, h.Type)
+	h.onlyOfType()
+	switch fast, ok := given["fast_interval"]; {
+	case !ok:
 		h.FastInterval = fastInterval(h.Interval)
 	case h.FastInterval > h.Interval:
 		fast.refuse("lower fast_interval or raise interval", "`fast_interval` is longer than `interval`, which is %s", showDuration(h.Interval))

@@ -13,16 +13,16 @@ const (
 	maxConnections = 1_000_000
 )
 
-func (v value) readPools(to *[]Pool, limit int) {
+func (v value) readPools(to *[]Pool, limit int, releases *[]value) {
 	v.mapping("write pools: {blue: [10.0.0.1:3000], green: [10.0.0.2:3000]}", func(_ string, field value) {
 		if field.properName("a pool") {
-			*to = append(*to, field.pool(limit))
+			*to = append(*to, field.pool(limit, releases))
 		}
 	})
 }
 
-// pool reads a list of backends, or a mapping that has one.
-func (v value) pool(limit int) Pool {
+// pool reads a list of backends, or a mapping that has one. Releases that are expected are noted, to be looked at again.
+func (v value) pool(limit int, releases *[]value) Pool {
 	p := Pool{Name: v.name, MaxConnections: limit}
 	if v.node.Kind != yaml.MappingNode {
 		v.backendList(&p)
@@ -33,6 +33,7 @@ func (v value) pool(limit int) Pool {
 		"backends":        func(v value) { backends = &v },
 		"root":            func(v value) { root = &v },
 		"max_connections": wholeField(&p.MaxConnections, 0, maxConnections),
+		"release":         func(v value) { *releases = append(*releases, v); v.poolRelease(&p.Release) },
 	})
 	switch {
 	case root != nil:
@@ -76,12 +77,16 @@ func (v value) backend(limit int) (Backend, bool) {
 		v.address(&b)
 		return b, b.Address != ""
 	}
-	var weight *value
+	var weight, port *value
 	ok := v.object("write {address: 10.0.0.1:3000, weight: 2}", fields{
 		"address":         func(v value) { v.address(&b) },
 		"weight":          func(v value) { weight = &v; v.whole(&b.Weight, 0, maxWeight) },
 		"max_connections": wholeField(&b.MaxConnections, 0, maxConnections),
+		"health_port":     func(v value) { port = &v; v.whole(&b.HealthPort, 1, maxPort) },
 	})
+	if port != nil && b.Network == "unix" {
+		port.refuseKey("remove it; a unix socket is checked where it is", "a unix socket has no port")
+	}
 	if ok && !hasKey(v, "address") {
 		v.refuse("write {address: 10.0.0.1:3000, weight: 2}", "a backend has no `address`")
 	}

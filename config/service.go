@@ -44,7 +44,9 @@ type reading struct {
 	pools, backends *value
 	hash, sticky    *value
 	keepFor         *value
-	limit           int // max_connections of the service
+	health          *value
+	releases        []value // that pools expect
+	limit           int     // max_connections of the service
 }
 
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
@@ -73,7 +75,7 @@ func (s *reading) fields() fields {
 		"balance":         func(v value) { v.balance(&s.Balance) },
 		"hash":            func(v value) { s.hash = &v; v.hash(&s.Hash) },
 		"sticky":          s.readSticky,
-		"health":          func(v value) { v.health(&s.Health) },
+		"health":          func(v value) { s.health = &v; v.health(&s.Health) },
 		"drain":           func(v value) { v.drain(&s.Drain) },
 		"hold":            func(v value) { v.hold(&s.Hold) },
 		"when_down":       func(v value) { v.word(&s.WhenDown, WhenDownFail, WhenDownHold, WhenDownOpen) },
@@ -91,7 +93,7 @@ func (s *reading) whole(v value) {
 	case s.pools != nil && s.backends != nil:
 		s.backends.refuseKey("put them into a pool, or keep `backends` alone", "a service has `pools` or `backends`, not both")
 	case s.pools != nil:
-		s.pools.readPools(&s.Pools, s.limit)
+		s.pools.readPools(&s.Pools, s.limit, &s.releases)
 	case s.backends != nil:
 		p := Pool{Name: defaultPool, MaxConnections: s.limit}
 		s.backends.backendList(&p)
@@ -100,6 +102,7 @@ func (s *reading) whole(v value) {
 		v.refuseKey("add backends: [127.0.0.1:3000]", "service %s has neither `backends` nor `pools`", show(v.name))
 	}
 	s.checkBalance()
+	s.checkChecks()
 	s.chooseLive()
 	s.claimRoutes(v)
 }

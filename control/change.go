@@ -12,6 +12,8 @@ import (
 type FlipWant struct {
 	Release string  // which each backend that will take traffic must report; empty: any
 	IfMatch *uint64 // the generation the caller has seen; nil: any
+	// Patience is how long a flip waits for the pool to be up and of the release; zero: only for checks that are under way.
+	Patience time.Duration
 }
 
 // AdminWant is what has to hold for the administration of a backend to be changed.
@@ -38,13 +40,19 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 		if err != nil {
 			return s, err
 		}
+		if err := svc.mayExpect(pool, want.Release); err != nil {
+			return s, err
+		}
+		if svc.Live == pool && svc.expectsOther(want.Release) {
+			return svc.renew(s, want.Release, m)
+		}
 		if svc.Live == pool {
 			return s, p.stays(want.Release)
 		}
 		if err := p.mayLead(service, want.Release); err != nil {
 			return s, err
 		}
-		return s.with(svc.flipped(pool, m)), nil
+		return s.with(svc.flipped(pool, want.Release, m)), nil
 	}
 }
 
@@ -68,16 +76,46 @@ func rollback(service string, want FlipWant, m moment) Change {
 		if err := p.checkRelease(want.Release); err != nil {
 			return s, err
 		}
-		return s.with(svc.flipped(p.Name, m)), nil
+		return s.with(svc.flipped(p.Name, want.Release, m)), nil
 	}
 }
 
-func (svc *Service) flipped(pool string, m moment) *Service {
+func (svc *Service) flipped(pool, release string, m moment) *Service {
 	next := *svc
 	next.Live, next.Previous = pool, svc.Live
 	next.Since, next.Cause = m.at, m.cause
-	next.Decided = &Decision{Value: pool, File: svc.File.Live, At: m.at, Cause: m.cause}
-	return next.keepsNobody()
+	next.Decided = &Decision{Value: pool, Release: release, File: svc.File.Live, At: m.at, Cause: m.cause}
+	return next.keepsNobody().judged()
+}
+
+// mayExpect refuses to expect of a pool what the file does not: no backend could be right for both.
+func (svc *Service) mayExpect(pool, release string) error {
+	for _, p := range svc.File.Pools {
+		if p.Name == pool && p.Release != "" && release != "" && p.Release != release {
+			return &Refusal{
+				Kind: "release",
+				What: fmt.Sprintf("the file expects release %s of %s, not %s", p.Release, pool, release),
+				Hint: fmt.Sprintf("name release %s, or change `release:` of pool %s in the file", p.Release, pool),
+			}
+		}
+	}
+	return nil
+}
+
+// expectsOther reports that the flip which made the pool live asked for another release.
+func (svc *Service) expectsOther(release string) bool {
+	return release != "" && svc.Decided != nil && svc.Decided.Release != "" && svc.Decided.Release != release
+}
+
+// renew asks for another release of the live pool, all of which has to report it already.
+func (svc *Service) renew(s State, release string, m moment) (State, error) {
+	next := *svc
+	next.Decided = &Decision{Value: svc.Live, Release: release, File: svc.Decided.File, At: m.at, Cause: m.cause}
+	out := next.judged()
+	if err := out.Pool(svc.Live).mayLead(svc.Name, release); err != nil {
+		return s, err
+	}
+	return s.with(out), nil
 }
 
 // setAdmin changes what the operator wants of one backend. Whatever was found by checks before a `ready` is forgotten,
@@ -95,10 +133,10 @@ func setAdmin(service, pool, backend string, admin Admin, want AdminWant, m mome
 		if !admin.known() {
 			return s, unknownAdmin(admin)
 		}
-		if b.Admin == admin {
+		if b.Admin == admin && !(admin == Ready && b.Identity.Stranger) {
 			return s, ErrUnchanged
 		}
-		return s.with(svc.with(b.administered(admin, m))), nil
+		return s.with(svc.with(b.administered(admin, m)).judged()), nil
 	}
 }
 
@@ -107,7 +145,7 @@ func (b *Backend) administered(admin Admin, m moment) *Backend {
 	next.Admin, next.Keep = admin, time.Time{}
 	next.Decided = &Decision{Value: string(admin), File: string(Ready), At: m.at, Cause: m.cause}
 	if admin == Ready || admin == Maint || b.Admin == Maint {
-		next.Health = healthcheck.Verdict{}
+		next.Health, next.Identity = healthcheck.Verdict{}, Identity{}
 		next.Incarnation++
 		next.Risen = false
 		next.Ejection = Ejection{Total: b.Ejection.Total}
@@ -121,10 +159,13 @@ func (s State) observed(k Key, v healthcheck.Verdict) State {
 	if b == nil {
 		return s
 	}
-	next := *b
-	next.Health = v
+	svc, next := s.Services[k.Service], *b
+	next.Health, next.Identity = v, svc.identified(b, v)
 	next.Risen = b.Risen || v.State == healthcheck.Up
-	return s.with(s.Services[k.Service].with(&next))
+	if next.objection() != b.objection() {
+		next.Identity.Since = v.Checked
+	}
+	return s.with(svc.with(&next))
 }
 
 // eligible counts the backends that may take new requests.

@@ -4,11 +4,16 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"net"
+	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sluice/config"
 	"sluice/healthcheck"
+	"sluice/upstream"
 )
 
 // check is the checking of one backend, from when it enters the State or leaves maint until it goes.
@@ -60,7 +65,7 @@ func (c *Controller) startCheck(svc *Service, b *Backend) *check {
 	ctx, stop := context.WithCancel(c.ctx)
 	ch := &check{
 		key: b.Key, file: svc.File, stop: stop, incarnation: b.Incarnation,
-		checker: healthcheck.NewChecker(c.opts.NewProber(spec), spec, c.opts.Rand),
+		checker: healthcheck.NewChecker(c.pacer.Pace(c.opts.NewProber(spec)), spec, c.opts.Rand),
 	}
 	c.running.Add(1)
 	go c.runCheck(ctx, ch)
@@ -80,19 +85,55 @@ func (c *Controller) runCheck(ctx context.Context, ch *check) {
 		}
 		ch.results.Add(1)
 		c.checked.tell()
+		if !v.Steady && c.urgent(ch) {
+			ch.checker.Hurry()
+		}
 	})
 }
 
+var checkTypes = map[string]healthcheck.Type{"tcp": healthcheck.OverTCP, "grpc": healthcheck.OverGRPC}
+
 func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 	spec := healthcheck.Spec{
-		Off: h.Off, Network: b.Network, Address: b.Dial, Host: cmp.Or(h.Host, b.Host), Path: h.Path,
+		Type: checkTypes[h.Type], Off: h.Off, Network: b.Network, Address: b.checkAddress(), Host: cmp.Or(h.Host, b.Host), Path: h.Path, Service: h.Service,
 		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
-		JSON: h.Expect.JSON, Release: h.Release,
+		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Spread: true,
 	}
 	for _, r := range h.Expect.Status {
 		spec.Status = append(spec.Status, healthcheck.StatusRange{Low: r.Low, High: r.High})
 	}
 	return spec
+}
+
+// checkAddress is where the backend is checked: where it is, on another port if the file says so.
+func (b *Backend) checkAddress() string {
+	host, _, err := net.SplitHostPort(b.Dial)
+	if b.HealthPort == 0 || err != nil {
+		return b.Dial
+	}
+	return net.JoinHostPort(host, strconv.Itoa(b.HealthPort))
+}
+
+// Checks of a process begin at this pace at least, and so many at once. A thousand backends with the usual interval need
+// 500 a second; their first checks are done within a second, and a small installation waits for none. The numbers
+// themselves are arbitrary.
+const (
+	leastPace = 1000
+	atOnce    = 32
+)
+
+// pacer lets checks begin as fast as they would if all backends of the file were about to change their state.
+func pacer(cfg *config.Config, now func() time.Time) *healthcheck.Pacer {
+	var perSecond float64
+	for i := range cfg.Services {
+		svc := &cfg.Services[i]
+		for _, p := range svc.Pools {
+			if !svc.Health.Off {
+				perSecond += float64(len(p.Backends)) / max(svc.Health.FastInterval, time.Millisecond).Seconds()
+			}
+		}
+	}
+	return healthcheck.NewPacer(max(leastPace, int(perSecond)), atOnce, now)
 }
 
 // finding is a verdict on its way into the State.
@@ -124,11 +165,17 @@ func (f *findings) take() []finding {
 
 // takeFindings makes one change of all verdicts that wait.
 func (c *Controller) takeFindings() {
-	c.learn(func(was *now) (State, []Event) { return c.observe(was, c.findings.take()) })
+	var leaving []*upstream.Endpoint
+	c.learn(func(was *now) (s State, events []Event) {
+		s, events, leaving = c.observe(was, c.findings.take())
+		return s, events
+	})
+	for _, e := range leaving {
+		e.CloseIdle() // its server is about to go, and they with it
+	}
 }
 
 // learn makes a step that nobody decided: what checks or requests have found. It is not saved and raises no generation.
-// A step of which there is nothing to tell has changed nothing.
 func (c *Controller) learn(step func(was *now) (State, []Event)) { c.tellSighting(c.applyStep(step)) }
 
 func (c *Controller) applyStep(step func(was *now) (State, []Event)) sighting {
@@ -141,7 +188,7 @@ func (c *Controller) applyStep(step func(was *now) (State, []Event)) sighting {
 	if s.Members != was.state.Members {
 		return c.sight(was, s, events)
 	}
-	if len(events) == 0 {
+	if s.same(was.state) {
 		return sighting{}
 	}
 	next := *was
@@ -155,35 +202,49 @@ func (c *Controller) applyStep(step func(was *now) (State, []Event)) sighting {
 	return sighting{events: append(events, c.gaps(was, &next)...)}
 }
 
+// same reports that nothing came in since before; services are replaced and never changed.
+func (s State) same(before State) bool { return maps.Equal(s.Services, before.Services) }
+
 // observe takes verdicts into the State, except those of a check that ended or of an earlier incarnation.
-func (c *Controller) observe(was *now, all []finding) (State, []Event) {
-	s := was.state
-	var events []Event
+func (c *Controller) observe(was *now, all []finding) (s State, events []Event, leaving []*upstream.Endpoint) {
+	s = was.state
 	for _, f := range all {
 		if was.checks[f.check.key] != f.check || f.verdict.Epoch != f.check.epoch {
 			continue
 		}
+		before := s.Backend(f.check.key)
 		s = s.observed(f.check.key, f.verdict)
-		events = append(events, c.healthEvent(f.check.key, f.verdict, s.Generation))
+		if after := s.Backend(f.check.key); before != nil && before.text() != after.text() {
+			events = append(events, c.healthEvent(after, s.Generation))
+			if e := was.built.endpoints[address{after.Network, after.Dial}]; e != nil && after.Health.Kind == healthcheck.Draining {
+				leaving = append(leaving, e)
+			}
+		}
 		if next, err := outgrown(f.check.key.Service, f.check.key.Pool)(s); err == nil {
 			events, s = append(events, c.nameEvents(s, next)...), next
 		}
 	}
-	return s, events
+	return s, events, leaving
 }
 
-func (c *Controller) healthEvent(k Key, v healthcheck.Verdict, generation uint64) Event {
-	text := fmt.Sprintf("%s is %s", k, v.State)
+// text is a backend's health in one line.
+func (b *Backend) text() string {
+	state, _, reason := b.condition()
+	text := fmt.Sprintf("%s is %s", b.Key, state)
 	switch {
-	case v.State != healthcheck.Up && v.Reason != "":
-		text += ": " + v.Reason
-	case v.State != healthcheck.Up && v.Passes > 0:
+	case state != healthcheck.Up && reason != "":
+		text += ": " + reason
+	case state != healthcheck.Up && b.Health.Passes > 0:
 		text += " and begins to pass"
-	case v.Release != "":
-		text += ", release " + v.Release
+	case b.Health.Release != "":
+		text += ", release " + b.Health.Release
 	}
+	return text
+}
+
+func (c *Controller) healthEvent(b *Backend, generation uint64) Event {
 	return Event{
-		Time: c.opts.Now(), Kind: "health", Service: k.Service, Pool: k.Pool, Backend: k.Backend,
-		Text: text, Generation: generation,
+		Time: c.opts.Now(), Kind: "health", Service: b.Service, Pool: b.Pool(), Backend: b.Address(),
+		Text: b.text(), Generation: generation,
 	}
 }

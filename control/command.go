@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 // Flip makes pool the live one of service. It returns when every new request goes there; the operation is done when
 // the pools that were live before are empty.
 //
 // It looks before it leaps: each backend of pool is checked afresh, so that a script that has just started the servers
-// needs no sleep and one that has just stopped them by mistake is told so. A flip to the live pool changes nothing.
+// needs no sleep and one that has just stopped them by mistake is told so; with patience it looks until all is well. A flip to the live pool changes nothing.
 // The error is a *Refusal, and then nothing was changed, or ctx's own.
 func (c *Controller) Flip(ctx context.Context, service, pool string, want FlipWant, cause Cause) (*Operation, error) {
 	began := c.opts.Now()
@@ -18,10 +19,35 @@ func (c *Controller) Flip(ctx context.Context, service, pool string, want FlipWa
 	change := func(s State) (State, error) {
 		return flip(service, pool, want, moment{c.opts.Now(), cause})(s)
 	}
-	if _, err := change(c.State()); worthALook(err) {
+	for {
+		if _, err := change(c.State()); !worthALook(err) {
+			break
+		}
 		c.settle(ctx, service, pool)
+		if _, err := change(c.State()); err == nil || !c.awaits(ctx, began.Add(want.Patience)) {
+			break
+		}
 	}
 	return c.switchPool(ctx, service, change, cause, order{began: began})
+}
+
+// lookAgain is how long a flip that waits for its pool lets a while go by before it has all of it checked again.
+const lookAgain = 500 * time.Millisecond
+
+// awaits lets a while go by, unless the patience or ctx ends before. It reports whether there is time to look again.
+func (c *Controller) awaits(ctx context.Context, until time.Time) bool {
+	if !c.opts.Now().Add(lookAgain).Before(until) {
+		return false
+	}
+	timer := time.NewTimer(lookAgain)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+	case <-c.ctx.Done():
+	}
+	return false
 }
 
 // worthALook says whether fresh checks could change the answer.

@@ -45,7 +45,7 @@ type Options struct {
 	// Secret signs the cookies of sticky services that name no file with one. Pins are good for as long as it stays the same.
 	// nil: one for this process.
 	Secret []byte
-	// NewProber returns what checks a server; default healthcheck.NewHTTP.
+	// NewProber returns what checks a server; default healthcheck.New.
 	NewProber func(healthcheck.Spec) healthcheck.Prober
 	// Resolve finds what a name stands for; default: the DNS, as the configuration says.
 	Resolve names.Lookup
@@ -66,7 +66,7 @@ func (o Options) withDefaults() Options {
 		crand.Read(o.Secret) // never fails
 	}
 	if o.NewProber == nil {
-		o.NewProber = func(spec healthcheck.Spec) healthcheck.Prober { return healthcheck.NewHTTP(spec, o.Now) }
+		o.NewProber = func(spec healthcheck.Spec) healthcheck.Prober { return healthcheck.New(spec, o.Now) }
 	}
 	if o.Resolve == nil {
 		d := o.Config.DNS
@@ -113,6 +113,8 @@ type Controller struct {
 	checked    notice              // a check ended
 	findings   findings
 	renamed    renamed
+	asks       asks
+	pacer      *healthcheck.Pacer
 	operations operations
 	wishes     chan struct{} // holds at most one wish to look at what requests met; written by anyone, read by the ejector
 
@@ -125,7 +127,8 @@ type Controller struct {
 func New(opts Options) *Controller {
 	c := &Controller{opts: opts.withDefaults(), wishes: make(chan struct{}, 1)}
 	c.builder = newBuilder(c.opts, c.wishToLook)
-	c.started = c.opts.Now()
+	c.started, c.pacer = c.opts.Now(), pacer(opts.Config, c.opts.Now)
+	c.asks.news = make(chan struct{}, 1)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.now.Store(&now{state: State{Services: map[string]*Service{}}, built: &built{}})
 	return c
@@ -197,9 +200,10 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	}
 	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
 	c.install(was, next)
-	c.running.Add(4)
+	c.running.Add(5)
 	go c.sweep()
 	go c.runEjector()
+	go c.heed()
 	go c.endPauses()
 	go c.endKeeps()
 	return next, nil

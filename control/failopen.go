@@ -27,7 +27,8 @@ func (svc *Service) opened() (n int) {
 // mayFailOpen reports that a backend may take requests though its checks fail. It was up once since it was last said to be
 // ready: what never was may not even be the right program.
 func (b *Backend) mayFailOpen() bool {
-	return b.Admin == Ready && b.Health.State == healthcheck.Down && b.Risen && !b.Ejection.Out()
+	return b.Admin == Ready && b.Health.State == healthcheck.Down && b.Risen && !b.Ejection.Out() &&
+		b.objection() == healthcheck.None && b.Health.Kind != healthcheck.Draining
 }
 
 // chosen are the backends that new requests go to.

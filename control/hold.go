@@ -203,17 +203,25 @@ func (b *Backend) takes() bool { return b.Eligible() && b.Weight > 0 }
 
 func (p *Pool) planned() bool {
 	for _, b := range p.Backends {
-		if b.Weight > 0 && (b.Admin != Ready || !b.Risen) {
+		if b.Weight > 0 && (b.Admin != Ready || !b.Risen || b.goes()) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(p.Named, func(n *Named) bool { return n.Found.Answer.From == "" }) // its servers are still coming
 }
 
+// goes reports that a backend is away by its own word: its app asked for a drain, or was just replaced.
+func (b *Backend) goes() bool {
+	_, kind, _ := b.condition()
+	return kind == healthcheck.Draining || kind == healthcheck.Changed
+}
+
 // failsOpen reports that a backend takes requests where there is none that is up. One that was not looked at yet does not,
-// nor does one that is still coming where requests may wait for it.
+// nor does one that is still coming where requests may wait for it; nor one whose own word keeps it out, which is no check
+// that could be wrong.
 func (svc *Service) failsOpen(b *Backend) bool {
 	return svc.File.WhenDown == config.WhenDownOpen && b.Weight > 0 && b.Admin == Ready && b.Health.State == healthcheck.Down &&
+		b.objection() == healthcheck.None && b.Health.Kind != healthcheck.Draining &&
 		(b.Risen || !svc.File.Hold.On)
 }
 

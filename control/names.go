@@ -89,7 +89,7 @@ func (p *Pool) placesOf(fb *config.Backend) []*Backend {
 	n := p.named(fb.Address)
 	if n == nil {
 		return []*Backend{{
-			Key: Key{Backend: fb.Address}, Network: fb.Network, Dial: fb.Dial, Weight: fb.Weight, Max: fb.MaxConnections, Admin: Ready,
+			Key: Key{Backend: fb.Address}, Network: fb.Network, Dial: fb.Dial, Weight: fb.Weight, Max: fb.MaxConnections, HealthPort: fb.HealthPort, Admin: Ready,
 		}}
 	}
 	all := make([]*Backend, 0, len(n.Found.Answer.Addresses))
@@ -103,7 +103,7 @@ func (n *Named) place(a names.Address) *Backend {
 	at := a.At.String()
 	b := &Backend{
 		Key: Key{Backend: at}, Network: n.File.Network, Dial: at, Name: n.File.Address, Host: n.File.Dial,
-		Weight: n.File.Weight, Max: n.File.MaxConnections, Admin: Ready,
+		Weight: n.File.Weight, Max: n.File.MaxConnections, HealthPort: n.File.HealthPort, Admin: Ready,
 	}
 	if n.File.Name.Service {
 		b.Weight, b.Host = a.Weight, fmt.Sprintf("%s:%d", a.Target, a.At.Port())
@@ -136,7 +136,7 @@ func learnt(name names.Name, f names.Finding) Change {
 		for _, service := range s.Order {
 			for _, p := range s.Services[service].Pools {
 				if next := p.learnt(service, name, f); next != p {
-					s = s.with(s.Services[service].withPool(next))
+					s = s.with(s.Services[service].withPool(next).judged())
 				}
 			}
 		}

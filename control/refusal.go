@@ -168,11 +168,32 @@ func (p *Pool) notUp(service string, up, ready int) error {
 			Hint: fmt.Sprintf("let one take traffic: sluice ready %s %s/%s", service, p.Name, p.first()),
 		}
 	}
+	if want := p.wrongBuilds(); want != "" {
+		return &Refusal{
+			Kind: "release",
+			What: fmt.Sprintf("%s is not release %s: %s", p.Name, want, p.troubles()),
+			Hint: fmt.Sprintf("start release %s on the backends of %s, or change what is expected of them", want, p.Name),
+		}
+	}
 	return &Refusal{
 		Kind: "unhealthy",
 		What: fmt.Sprintf("%d of %d are up in %s: %s", up, ready, p.Name, p.troubles()),
 		Hint: fmt.Sprintf("mend what is down, or take it out with `sluice drain %s BACKEND`; then flip again", service),
 	}
+}
+
+// wrongBuilds returns the expected release when nothing but that keeps the pool from taking traffic.
+func (p *Pool) wrongBuilds() (want string) {
+	for _, b := range p.Backends {
+		if b.Admin != Ready || b.Eligible() {
+			continue
+		}
+		if _, kind, _ := b.condition(); kind != healthcheck.WrongBuild {
+			return ""
+		}
+		want = b.Want
+	}
+	return want
 }
 
 func (p *Pool) first() string {
@@ -204,17 +225,18 @@ func (p *Pool) unresolved() (all []string) {
 }
 
 func (b *Backend) trouble() string {
+	state, _, reason := b.condition()
 	switch {
 	case b.Admin != Ready:
 		return "is in " + string(b.Admin)
-	case b.Health.State == healthcheck.Up && b.Ejection.Out():
+	case state == healthcheck.Up && b.Ejection.Out():
 		return fmt.Sprintf("ejected (%s)", b.Ejection.Why)
-	case b.Health.Reason != "":
-		return fmt.Sprintf("%s (%s)", b.Health.State, b.Health.Reason)
-	case b.Health.State == healthcheck.Unknown:
+	case reason != "":
+		return fmt.Sprintf("%s (%s)", state, reason)
+	case state == healthcheck.Unknown:
 		return "unknown (no check has ended yet)"
 	}
-	return b.Health.State.String()
+	return state.String()
 }
 
 // releases names what the eligible backends of the pool report: "v1", or "v1+v2" when they differ.

@@ -142,7 +142,7 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	for _, name := range sortedKeys(old.Backends) {
 		out = j.backend(out, old.Backends[name])
 	}
-	return out
+	return out.judged()
 }
 
 // pause goes on over a restart, however long that took: whoever paused a service is still at work on it.

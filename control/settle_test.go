@@ -129,3 +129,30 @@ func TestSettled(t *testing.T) {
 		}
 	}
 }
+
+// TestAPatientFlipWaits for servers that are being started, and for the right release.
+func TestAPatientFlipWaits(t *testing.T) {
+	for _, tt := range []struct {
+		patience, ready time.Duration
+		refused         bool
+	}{{time.Minute, 20 * time.Second, false}, {10 * time.Second, 20 * time.Second, true}, {0, time.Second, true}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "web blue=a:1 green=b:1")
+			w.servers.up("v1", "a:1", "b:1")
+			w.mustStart()
+			defer w.c.Close()
+			time.Sleep(3 * time.Second)
+			start := time.AfterFunc(tt.ready, func() { w.servers.up("v2", "b:1") })
+			defer start.Stop()
+			began := time.Now()
+			_, err := w.c.Flip(t.Context(), "web", "green", FlipWant{Release: "v2", Patience: tt.patience}, operator())
+			took := time.Since(began)
+			if tt.refused && (refusalOf(t, err).Kind != "release" || took > tt.patience+time.Second) {
+				t.Errorf("refused after %v: %v", took, err)
+			}
+			if !tt.refused && (err != nil || took < tt.ready || took > tt.ready+time.Second) {
+				t.Errorf("after %v: %v", took, err)
+			}
+		})
+	}
+}

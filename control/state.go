@@ -68,7 +68,10 @@ type Backend struct {
 	Admin         Admin
 	Keep          time.Time // in drain, until when those who are pinned to it are still taken; zero: they are moved
 	Decided       *Decision // on Admin; nil: nobody decided
+	HealthPort    int       // which is checked; 0: that of Dial
+	Want          string    // the release it has to report; empty: any
 	Health        healthcheck.Verdict
+	Identity      Identity
 	// Incarnation rises when all that was found so far no longer counts, as when an operator says that a server is ready
 	// again: it was probably started anew in between.
 	Incarnation uint64
@@ -78,15 +81,16 @@ type Backend struct {
 
 // Decision is what an operator decided, and what the file said at that time. The file wins again once it says something else.
 type Decision struct {
-	Value string    `json:"value"`
-	File  string    `json:"file"`
-	At    time.Time `json:"at"`
-	Cause Cause     `json:"cause"`
+	Value   string    `json:"value"`
+	Release string    `json:"release,omitempty"` // which the flip asked for: the backends have to go on reporting it
+	File    string    `json:"file"`
+	At      time.Time `json:"at"`
+	Cause   Cause     `json:"cause"`
 }
 
 // Eligible reports whether the backend may take new requests once its pool is live.
 func (b *Backend) Eligible() bool {
-	return b.Admin == Ready && b.Health.State == healthcheck.Up && !b.Ejection.Out()
+	return b.Admin == Ready && b.Health.State == healthcheck.Up && b.objection() == healthcheck.None && !b.Ejection.Out()
 }
 
 // Pool returns the pool of that name, or nil.
@@ -193,7 +197,7 @@ func serviceFromFile(file *config.Service) *Service {
 	for i := range file.Pools {
 		svc.Pools = append(svc.Pools, poolFromFile(&file.Pools[i]).gather(file.Name))
 	}
-	return svc
+	return svc.judged()
 }
 
 func poolFromFile(file *config.Pool) *Pool {

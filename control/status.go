@@ -139,18 +139,20 @@ type LeavingStatus struct {
 
 // BackendStatus is one backend of one pool.
 type BackendStatus struct {
-	Address string            `json:"address"`
-	Name    string            `json:"name,omitempty"` // which it came from; empty: it stands in the file
-	Gone    bool              `json:"gone,omitempty"` // its name has it no more; it stays until another is up
-	Weight  int               `json:"weight"`
-	Admin   Admin             `json:"admin"`
-	Cause   *Cause            `json:"cause,omitempty"` // of Admin, when an operator set it
-	Health  healthcheck.State `json:"health"`
-	Reason  string            `json:"reason,omitempty"` // why it is not up
-	Release string            `json:"release,omitempty"`
-	Since   time.Time         `json:"since"`   // of Health
-	Checked time.Time         `json:"checked"` // when the last check ended; zero: never
-	Inside  int               `json:"inside"`
+	Address  string            `json:"address"`
+	Name     string            `json:"name,omitempty"` // which it came from; empty: it stands in the file
+	Gone     bool              `json:"gone,omitempty"` // its name has it no more; it stays until another is up
+	Weight   int               `json:"weight"`
+	Admin    Admin             `json:"admin"`
+	Cause    *Cause            `json:"cause,omitempty"` // of Admin, when an operator set it
+	Health   healthcheck.State `json:"health"`
+	Reason   string            `json:"reason,omitempty"`      // why it is not up
+	Kind     healthcheck.Kind  `json:"reason_kind,omitempty"` // of Reason: "failed", "draining", "wrong_build", "changed"
+	Release  string            `json:"release,omitempty"`
+	Expected string            `json:"expected,omitempty"` // the release it has to report
+	Since    time.Time         `json:"since"`              // of Health
+	Checked  time.Time         `json:"checked"`            // when the last check ended; zero: never
+	Inside   int               `json:"inside"`
 	// InsideBy counts what is inside by class; only classes with something inside.
 	InsideBy map[drain.Class]int `json:"inside_by,omitempty"`
 	Idle     int                 `json:"idle_connections"`

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"sluice/drain"
-	"sluice/healthcheck"
 	"sluice/upstream"
 )
 
@@ -124,12 +123,10 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 }
 
 func (v *view) backend(b *Backend) BackendStatus {
+	state, kind, reason := b.condition()
 	out := BackendStatus{
-		Address: b.Address(), Name: b.Name, Gone: b.Gone, Weight: b.Weight, Admin: b.Admin,
-		Health: b.Health.State, Release: b.Health.Release, Since: b.Health.Since, Inside: v.inside(b.Key), Pins: v.pins(b.Key), KeepUntil: timeOf(b.Keep),
-	}
-	if b.Health.State != healthcheck.Up {
-		out.Reason = b.Health.Reason
+		Address: b.Address(), Name: b.Name, Gone: b.Gone, Weight: b.Weight, Admin: b.Admin, Health: state, Kind: kind, Reason: reason, Release: b.Health.Release,
+		Expected: b.Want, Since: b.since(), Inside: v.inside(b.Key), Pins: v.pins(b.Key), KeepUntil: timeOf(b.Keep),
 	}
 	if b.Decided != nil {
 		out.Cause = &b.Decided.Cause

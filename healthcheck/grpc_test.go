@@ -87,7 +87,7 @@ func TestGRPCAnswers(t *testing.T) {
 		{"no trailers", "", &health{status: map[string]int{"": 1}, trailer: map[string]string{"none": "1"}}, "answer has no grpc-status"},
 		{"another HTTP status", "", &health{status: map[string]int{"": 1}, http: 404}, "HTTP status 404, want 200"},
 		{"an empty message is UNKNOWN", "", &health{raw: []byte{0, 0, 0, 0, 0}}, "status UNKNOWN, want SERVING"},
-		{"other fields beside it", "", &health{raw: []byte{0, 0, 0, 0, 7, 2<<3 | 2, 1, 'x', 3<<3 | 0, 9, 1 << 3, 1}}, ""},
+		{"other fields beside it", "", &health{raw: []byte{0, 0, 0, 0, 7, 2<<3 | 2, 1, 'x', 3 << 3, 9, 1 << 3, 1}}, ""},
 		{"a message cut short", "", &health{raw: []byte{0, 0, 0, 0, 2, 1 << 3}}, "answer is no HealthCheckResponse"},
 		{"a compressed one", "", &health{raw: []byte{1, 0, 0, 0, 2, 1 << 3, 1}}, "answer is no HealthCheckResponse"},
 		{"a varint without end", "", &health{raw: append([]byte{0, 0, 0, 0, 12, 1 << 3}, bytes.Repeat([]byte{0xff}, 11)...)}, "answer is no HealthCheckResponse"},

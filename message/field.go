@@ -35,6 +35,7 @@ const (
 	ProxyAuthorization
 	ProxyConnection
 	SetCookie
+	SluiceDrain
 	TE
 	Trailer
 	TransferEncoding
@@ -79,6 +80,7 @@ var names = [...]string{
 	ProxyAuthorization: "proxy-authorization",
 	ProxyConnection:    "proxy-connection",
 	SetCookie:          "set-cookie",
+	SluiceDrain:        "sluice-drain",
 	TE:                 "te",
 	Trailer:            "trailer",
 	TransferEncoding:   "transfer-encoding",

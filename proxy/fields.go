@@ -23,7 +23,7 @@ func (s idSet) has(id message.ID) bool { return s>>id&1 != 0 }
 // for the program's own requests, and no protocol knows it.
 var dropRequest = ids(message.Connection, message.ContentLength, message.Expect, message.Host, message.HTTP2Settings,
 	message.KeepAlive, message.Proxy, message.ProxyAuthenticate, message.ProxyAuthorization, message.ProxyConnection,
-	message.TE, message.TransferEncoding, message.Upgrade, message.XForwardedFor, message.XForwardedHost,
+	message.SluiceDrain, message.TE, message.TransferEncoding, message.Upgrade, message.XForwardedFor, message.XForwardedHost,
 	message.XForwardedProto, message.XRequestID)
 
 // dropForged are fields that only a trusted peer may send: they say where a request came from, or what it asked for
@@ -41,7 +41,7 @@ var once = ids(message.Authorization, message.ContentType)
 var onceTrusted = ids(message.XForwardedHost, message.XForwardedProto, message.XRealIP)
 
 var dropResponse = ids(message.Connection, message.KeepAlive, message.ProxyAuthenticate, message.ProxyConnection,
-	message.TE, message.TransferEncoding, message.Upgrade)
+	message.SluiceDrain, message.TE, message.TransferEncoding, message.Upgrade)
 
 // survey finds which known fields a head has, and which of them more than once.
 func survey(h *message.Head) (seen, twice idSet) {

@@ -344,14 +344,31 @@ func TestResponseFields(t *testing.T) {
 	for _, test := range tests {
 		h := &message.Head{Status: test.status, Framing: test.framing}
 		addLines(h, test.lines)
-		if !filterResponse(h) || !slices.Equal(linesOf(h), test.want) {
+		if _, ok := filterResponse(h); !ok || !slices.Equal(linesOf(h), test.want) {
 			t.Errorf("%s: %q, want %q", test.reason, linesOf(h), test.want)
 		}
 	}
 	h := &message.Head{Status: 200}
 	addLines(h, []string{"Connection: " + strings.Repeat("a,", 30000)})
-	if filterResponse(h) {
+	if _, ok := filterResponse(h); ok {
 		t.Error("a backend may not name as many fields as it likes either")
+	}
+}
+
+func TestABackendAsksForItsDrain(t *testing.T) {
+	for line, want := range map[string]bool{
+		"Sluice-Drain: 1": true, "sluice-drain: true": true, "Sluice-Drain: 0": false, "Sluice-Drain: ": false, "Sluice-Drain: yes": false,
+		"Sluice-Draining: 1": false, "X-Sluice-Drain: 1": false,
+	} {
+		h := &message.Head{Status: 200}
+		addLines(h, []string{"Server: s", line, "A: b"})
+		drain, ok := filterResponse(h)
+		if drain != want || !ok {
+			t.Errorf("%s: drain %v, ok %v", line, drain, ok)
+		}
+		if strings.HasPrefix(strings.ToLower(line), "sluice-drain:") && len(h.Fields) != 2 {
+			t.Errorf("%s: the client would see it: %q", line, linesOf(h))
+		}
 	}
 }
 

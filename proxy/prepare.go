@@ -226,22 +226,27 @@ func (ex *Exchange) ask(h *message.Head, upgrade, trailers bool) {
 }
 
 // filterResponse takes what is about the backend's connection out of a response. Content-Length is written anew from the
-// framing where there is a body, and stays where it only tells the length of what a GET would have brought. It reports
-// false when Connection names more fields than are looked for.
-func filterResponse(h *message.Head) bool {
+// framing where there is a body, and stays where it only tells the length of what a GET would have brought. drain is what
+// the backend asks for itself; ok is false when Connection names more fields than are looked for.
+func filterResponse(h *message.Head) (drain, ok bool) {
 	gone := nominated(h)
 	if len(gone) > maxNominated {
-		return false
+		return false, false
 	}
 	bodiless := h.Framing.Kind == message.None && h.Status >= 200 && h.Status != 204
 	keepFields(h, func(f *message.Field) bool {
 		switch {
 		case f.ID == message.ContentLength:
 			return bodiless
+		case dropResponse.has(f.ID):
+			drain = drain || f.ID == message.SluiceDrain && isTrue(f.Value)
+			return false
 		case f.ID != message.Other:
-			return !dropResponse.has(f.ID)
+			return true
 		}
 		return gone == nil || !named(gone, f.Name)
 	})
-	return true
+	return drain, true
 }
+
+func isTrue(value []byte) bool { return string(value) == "1" || string(value) == "true" }

@@ -13,8 +13,12 @@ import (
 // respond passes the final response on: its head, and its body as it comes.
 func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 	h := &ex.response
-	if !filterResponse(h) {
+	asksDrain, ok := filterResponse(h)
+	if !ok {
 		return errNominates
+	}
+	if asksDrain && p.AppDrain != nil {
+		p.AppDrain(ex.Backend)
 	}
 	ex.Status = h.Status
 	ex.Client.ArmWrite(p.timeouts.Write)

@@ -30,11 +30,14 @@ type Observer interface {
 
 // Proxy serves exchanges by the snapshot of the moment.
 type Proxy struct {
-	Ledger   Ledger
-	Interim  int            // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
-	Intake   int64          // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
-	Pace     Pace           // what request bodies must keep. Set before Serve
-	Rand     func() float64 // in [0,1), safe for concurrent use; New sets math/rand's. Set before Serve
+	Ledger  Ledger
+	Interim int            // how many interim responses a backend may send before its final one; New sets 10. Set before Serve
+	Intake  int64          // bytes of memory that bodies are taken in with before a backend is claimed; New sets 64 MiB. Set before Serve
+	Pace    Pace           // what request bodies must keep. Set before Serve
+	Rand    func() float64 // in [0,1), safe for concurrent use; New sets math/rand's. Set before Serve
+	// AppDrain is told of each response in which a backend asks that it gets nothing new (Sluice-Drain: 1). It must not
+	// wait. nil: nobody is told. Set before Serve.
+	AppDrain func(*upstream.Backend)
 	held     atomic.Int64
 	Memory   Memory
 	Queues   upstream.Queues // of all services; endpoints are to know it
@@ -280,7 +283,7 @@ func (ex *Exchange) passInterim(h *message.Head) error {
 	if h.Status == 100 || ex.Request.Minor == 0 {
 		return nil
 	}
-	if !filterResponse(h) {
+	if _, ok := filterResponse(h); !ok {
 		return errNominates
 	}
 	if ex.Client.WriteResponse(h) != nil || ex.Client.Flush() != nil {

@@ -37,7 +37,7 @@ func (c *cli) flipCommand() *cobra.Command {
 	var f changeFlags
 	var release string
 	var noWait bool
-	var bake time.Duration
+	var bake, patience time.Duration
 	cmd := &cobra.Command{
 		Use:   "flip SERVICE POOL",
 		Short: "Move all new requests of a service to another pool, at once",
@@ -54,7 +54,7 @@ func (c *cli) flipCommand() *cobra.Command {
 				return err
 			}
 			want := c.want(f, !noWait)
-			want.Release = release
+			want.Release, want.Patience = release, patience
 			return c.change("flip", want, func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
 				return client.Flip(ctx, args[0], args[1], want)
 			})
@@ -62,7 +62,8 @@ func (c *cli) flipCommand() *cobra.Command {
 	}
 	f.add(cmd)
 	f.addMaxCut(cmd)
-	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this release")
+	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this `RELEASE`; it is what is expected of them from then on")
+	cmd.Flags().DurationVar(&patience, "patience", 0, "wait this long for the pool to be up and of the release, in place of a refusal")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
 	cmd.Flags().DurationVar(&bake, "bake", 0, "not in this version")
 	cmd.Flags().MarkHidden("bake")

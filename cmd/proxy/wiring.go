@@ -160,6 +160,7 @@ func (p *process) startControl() error {
 	p.control = control.New(control.Options{
 		Config: p.config, Secret: secret, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,
 	})
+	p.proxy.AppDrain = p.control.AppDrain
 	p.onClose(p.control.Close)
 	if err := p.control.Start(context.Background()); err != nil {
 		return err
