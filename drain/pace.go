@@ -13,8 +13,9 @@ const (
 	gap = 20 * time.Millisecond
 	// slack is how much more time than that is set aside, so that the rate may be halved and all are ended in time.
 	slack = 2
-	// slowest is how far the rate is brought down. Slower than that, nearly all would be left to the deadline.
-	slowest = 8
+	// slowest is how far the rate is brought down. Slower than that, too many would be left for the deadline, when
+	// they would come as the herd that this is against.
+	slowest = 4
 	// lookAtStrain is how often the takers are looked at: 25 clients come back in that time.
 	lookAtStrain = 500 * time.Millisecond
 )

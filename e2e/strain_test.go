@@ -32,8 +32,8 @@ func slowTaker(t *testing.T, takes time.Duration) (address string) {
 	return server.Listener.Addr().String()
 }
 
-// TestStrainedTakersGetFewerAtATime: handshakes at the new pool take a hundred times as long as answers did before. Less than
-// half as many WebSockets are ended then as an even spread would have, and none behind the deadline.
+// TestStrainedTakersGetFewerAtATime: handshakes at the new pool take a hundred times as long as answers did before. Fewer
+// WebSockets are ended then than an even spread would have, by a third at least, and none behind the deadline.
 func TestStrainedTakersGetFewerAtATime(t *testing.T) {
 	const n, window = 300, 4 * time.Second
 	blue := startApp(t, "v1", "127.0.0.1:0")
@@ -60,7 +60,7 @@ func TestStrainedTakersGetFewerAtATime(t *testing.T) {
 			strained++
 		}
 	}
-	if t.Logf("%d ended in the two seconds of strain", strained); strained >= n/4 {
+	if t.Logf("%d ended in the two seconds of strain", strained); strained >= n/3 {
 		t.Errorf("%d were ended from the first second to the third, half of all time; %d would be even", strained, n/2)
 	}
 }

@@ -43,6 +43,7 @@ type Strain struct {
 	last     fared
 	errors   float64 // the share before
 	usual    int     // the bucket that held all but a twentieth of the answers before
+	verdict  bool    // of the last look at enough of them
 }
 
 // fared is how a service has fared until a moment.
@@ -96,18 +97,15 @@ func (f *fared) slower(than int) float64 {
 	return float64(n) / float64(max(1, f.total))
 }
 
-// Seen reports whether the service has been under strain since the last look. A look at too few answers says no, and they
-// count for the next one.
+// Seen reports whether the service has been under strain since the last look. A look at too few answers says what the one
+// before said, and they count for the next: where few are sent because of a strain, few answers are no sign of its end.
 func (s *Strain) Seen() bool {
 	now := s.counters.fared()
 	d := now.since(&s.last)
 	if d.errors >= fewestErrors && d.failing() > max(strainedErrors, 2*s.errors) {
-		s.last = now
-		return true
+		s.last, s.verdict = now, true
+	} else if d.total >= fewestAnswers {
+		s.last, s.verdict = now, d.slower(s.usual) > strainedSlow
 	}
-	if d.total < fewestAnswers {
-		return false
-	}
-	s.last = now
-	return d.slower(s.usual) > strainedSlow
+	return s.verdict
 }
