@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"runtime"
 	"testing"
 	"time"
 )
@@ -45,6 +46,7 @@ func TestShedding(t *testing.T) {
 
 // TestWatchSeesMemory: it is the real memory that is looked at.
 func TestWatchSeesMemory(t *testing.T) {
+	runtime.GC() // what other tests left behind would go meanwhile, and hide what comes
 	var m Memory
 	stop, done, told := make(chan struct{}), make(chan struct{}), make(chan bool, 10)
 	go func() {
