@@ -100,7 +100,6 @@ func TestNoStorm(t *testing.T) {
 		go quitter(l, &seen)
 		w.origins = append(w.origins, &origin{t: t, l: l, Backend: backendOf(l)})
 	}
-	w.done, w.exchanges = make(chan outcome, 4000), make(chan *Exchange, 4000)
 	w.route(1)
 	const clients, each = 10, 200
 	pace := time.NewTicker(time.Millisecond)

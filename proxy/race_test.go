@@ -93,7 +93,6 @@ func atItsPace(keep time.Duration, name string, n int, again func() net.Conn) (f
 func TestKeepAliveRaceIsImpossible(t *testing.T) {
 	const keep, clients, each = 50 * time.Millisecond, 8, 50
 	w := newWorld(t, 0, generous)
-	w.done = make(chan outcome, clients*each)
 	f := newForgetful(t, keep)
 	w.origins = []*origin{newStranger(t, f.l)}
 	w.route(1)
@@ -145,7 +144,6 @@ func dialled(t *testing.T, l net.Listener) net.Conn {
 // TestSteadyPostsKeepTheirConnection: what makes POSTs safe must not cost a connection for each.
 func TestSteadyPostsKeepTheirConnection(t *testing.T) {
 	w := newWorld(t, 0, generous)
-	w.done = make(chan outcome, 600)
 	f := newForgetful(t, time.Minute)
 	w.origins = []*origin{newStranger(t, f.l)}
 	w.route(1)

@@ -225,7 +225,7 @@ var generous = Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write:
 func newWorld(t *testing.T, origins int, timeouts Timeouts) *world {
 	t.Helper()
 	w := &world{
-		t: t, done: make(chan outcome, 64), exchanges: make(chan *Exchange, 64),
+		t: t, done: make(chan outcome, 4096), exchanges: make(chan *Exchange, 64),
 		peer: Peer{Address: "192.0.2.7", Scheme: "http", Local: func() string { return "here" }},
 	}
 	w.proxy = New(timeouts, w)
