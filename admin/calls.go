@@ -140,7 +140,14 @@ func flipWant(r *http.Request, a arguments) (control.FlipWant, error) {
 		return control.FlipWant{}, err
 	}
 	seen, err := ifMatch(r)
-	return control.FlipWant{Release: release, IfMatch: seen, Patience: patience}, err
+	if err != nil {
+		return control.FlipWant{}, err
+	}
+	force, err := a.flag("force")
+	if force && a.values["note"] == "" {
+		return control.FlipWant{}, badArgument("force is given without a note", "say in note why, for the history")
+	}
+	return control.FlipWant{Release: release, IfMatch: seen, Patience: patience, Force: force}, err
 }
 
 // setAdmin serves drain, ready and maint. The pool is given in the path, as an argument, or not at all.

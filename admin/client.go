@@ -145,6 +145,7 @@ func (c *Client) Inside(ctx context.Context, want control.InsideWant) (drain.Lis
 type Want struct {
 	Release  string        // of flip and rollback; "": any
 	Patience time.Duration // of flip: how long the pool may take to be up and of the release
+	Force    bool          // of flip and rollback: also where the schema does not fit; needs a Note
 	Pool     string        // of drain, ready and maint; "": whichever has the backend
 	By       string        // "": the user of this process
 	Note     string        // for the history
@@ -169,6 +170,9 @@ type Outcome struct {
 // Flip makes pool the live one.
 func (c *Client) Flip(ctx context.Context, service, pool string, want Want) (Outcome, error) {
 	query := url.Values{"pool": {pool}}
+	if want.Force {
+		query.Set("force", "true")
+	}
 	if want.Release != "" {
 		query.Set("release", want.Release)
 	}
@@ -192,6 +196,9 @@ func (c *Client) patient(more time.Duration) *Client {
 // Rollback flips to the pool before.
 func (c *Client) Rollback(ctx context.Context, service string, want Want) (Outcome, error) {
 	query := url.Values{}
+	if want.Force {
+		query.Set("force", "true")
+	}
 	if want.Release != "" {
 		query.Set("release", want.Release)
 	}

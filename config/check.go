@@ -21,7 +21,7 @@ const maxPort = 65535
 
 // ofTypes are the keys of `health` that not every type of check has a use for.
 var ofTypes = map[string][]string{
-	"path": {checkHTTP}, "expect": {checkHTTP}, "release": {checkHTTP}, "on_change": {checkHTTP},
+	"path": {checkHTTP}, "expect": {checkHTTP}, "release": {checkHTTP}, "on_change": {checkHTTP}, "schema": {checkHTTP},
 	"host": {checkHTTP, checkGRPC}, "app_drain": {checkHTTP, checkGRPC}, "service": {checkGRPC},
 }
 
@@ -46,7 +46,7 @@ func refuseForeign(given map[string]value, kind string) {
 // onlyOfType leaves what a check of that type has a use for, so that no default stands where none is used.
 func (h *Health) onlyOfType() {
 	if h.Type != checkHTTP {
-		h.Path, h.Release, h.Expect, h.OnChange = "", "", Expect{}, accept
+		h.Path, h.Release, h.Expect, h.OnChange, h.Schema = "", "", Expect{}, accept, false
 	}
 	if h.Type == checkTCP {
 		h.Host, h.AppDrain = "", false

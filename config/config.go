@@ -159,6 +159,7 @@ type Health struct {
 	Release      string // of http: the JSON field, may be dotted, that names the release; empty: none is read
 	OnChange     string // of a live backend that reports another release: "quarantine", "until_ready" or "accept"
 	AppDrain     bool   // a backend may ask for its own drain
+	Schema       bool   // of http: the JSON body may say which schema the backend finds and works with
 }
 
 // Expect is what a check has to find.

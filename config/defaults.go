@@ -54,7 +54,7 @@ func defaultHealth() Health {
 // givenHealth is what the keys of `health:` are read over.
 func givenHealth() Health {
 	h := Health{
-		Type: checkHTTP, OnChange: quarantine, AppDrain: true,
+		Type: checkHTTP, OnChange: quarantine, AppDrain: true, Schema: true,
 		Path: checkedPath, Interval: 2 * time.Second, Timeout: time.Second, Rise: 2, Fall: 3,
 		Expect: Expect{Status: []StatusRange{{200, 200}}}, Release: defaultRelease,
 	}

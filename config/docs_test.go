@@ -53,7 +53,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"max_connections": fmt.Sprint(s.Pools[0].Backends[0].MaxConnections),
 		"health.path":     h.Path, "health.interval": seconds(h.Interval), "health.timeout": seconds(h.Timeout),
 		"health.fast_interval": seconds(h.FastInterval), "health.rise": fmt.Sprint(h.Rise), "health.fall": fmt.Sprint(h.Fall),
-		"health.type": h.Type, "health.on_change": h.OnChange, "health.app_drain": map[bool]string{true: "on", false: "off"}[h.AppDrain],
+		"health.type": h.Type, "health.on_change": h.OnChange, "health.app_drain": map[bool]string{true: "on", false: "off"}[h.AppDrain], "health.schema": map[bool]string{true: "on", false: "off"}[h.Schema],
 		"health.expect.status": fmt.Sprint(h.Expect.Status[0].Low), "health.release": h.Release,
 		"hold.age": seconds(s.Hold.Age), "hold.requests": fmt.Sprint(s.Hold.Requests), "hold.bytes": showSize(s.Hold.Bytes), "hold.ramp": fmt.Sprint(s.Hold.Ramp),
 		"hold": "off", "when_down": s.WhenDown,

@@ -64,7 +64,7 @@ func TestFourLines(t *testing.T) {
 		Name: "web", Path: "/", Live: "default", Balance: "least_requests", Line: 3,
 		Pools: []Pool{{Name: "default", Backends: []Backend{{Address: "127.0.0.1:3000", Network: "tcp", Dial: "127.0.0.1:3000", Weight: 1, MaxConnections: 0}}}},
 		Health: Health{
-			Type: "http", OnChange: "quarantine", AppDrain: true,
+			Type: "http", OnChange: "quarantine", AppDrain: true, Schema: true,
 			Path: "/", Interval: 2 * time.Second, Timeout: time.Second, FastInterval: 500 * time.Millisecond,
 			Rise: 2, Fall: 3, Expect: Expect{Status: []StatusRange{{200, 499}}}, Release: "version",
 		},
@@ -208,6 +208,7 @@ func TestHealthForms(t *testing.T) {
 		Rise: 2, Fall: 3, OnChange: "accept", AppDrain: true,
 	})
 	equal(t, "an app that is not asked", one(t, "backends: x:1", "health: {app_drain: off}").Health.AppDrain, false)
+	equal(t, "a schema that is not read", one(t, "backends: x:1", "health: {schema: off}").Health.Schema, false)
 	equal(t, "change", one(t, "backends: x:1", "health: {on_change: until_ready}").Health.OnChange, "until_ready")
 	equal(t, "no release", one(t, "backends: x:1", "health: {release: off}").Health.Release, "")
 	equal(t, "dotted release", one(t, "backends: x:1", "health: {release: app.version}").Health.Release, "app.version")

@@ -52,6 +52,7 @@ func (v value) healthFields(h *Health) {
 		"release":       func(v value) { v.release(&h.Release) },
 		"on_change":     func(v value) { v.word(&h.OnChange, quarantine, untilReady, accept) },
 		"app_drain":     func(v value) { v.onOff(&h.AppDrain) },
+		"schema":        func(v value) { v.onOff(&h.Schema) },
 	}))
 	refuseForeign(given, h.Type)
 	h.onlyOfType()

@@ -12,6 +12,8 @@ import (
 type FlipWant struct {
 	Release string  // which each backend that will take traffic must report; empty: any
 	IfMatch *uint64 // the generation the caller has seen; nil: any
+	// Force goes on although the schema of the database does not fit the pool, as far as is known.
+	Force bool
 	// Patience is how long a flip waits for the pool to be up and of the release; zero: only for checks that are under way.
 	Patience time.Duration
 }
@@ -52,6 +54,9 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 		if err := p.mayLead(service, want.Release); err != nil {
 			return s, err
 		}
+		if err := svc.mayUse(p, want.Force); err != nil {
+			return s, err
+		}
 		return s.with(svc.flipped(pool, want.Release, m)), nil
 	}
 }
@@ -74,6 +79,9 @@ func rollback(service string, want FlipWant, m moment) Change {
 			return s, p.notReady(service)
 		}
 		if err := p.checkRelease(want.Release); err != nil {
+			return s, err
+		}
+		if err := svc.mayUse(p, want.Force); err != nil {
 			return s, err
 		}
 		return s.with(svc.flipped(p.Name, want.Release, m)), nil

@@ -97,7 +97,7 @@ func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 	spec := healthcheck.Spec{
 		Type: checkTypes[h.Type], Off: h.Off, Network: b.Network, Address: b.checkAddress(), Host: cmp.Or(h.Host, b.Host), Path: h.Path, Service: h.Service,
 		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
-		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Spread: true,
+		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Schema: h.Schema, Spread: true,
 	}
 	for _, r := range h.Expect.Status {
 		spec.Status = append(spec.Status, healthcheck.StatusRange{Low: r.Low, High: r.High})

@@ -54,7 +54,7 @@ func (c *Controller) awaits(ctx context.Context, until time.Time) bool {
 func worthALook(err error) bool {
 	var r *Refusal
 	if errors.As(err, &r) {
-		return r.Kind == "unhealthy" || r.Kind == "release"
+		return r.Kind == "unhealthy" || r.Kind == "release" || r.Kind == "schema"
 	}
 	return err == nil
 }
@@ -76,6 +76,9 @@ func (c *Controller) switchPool(ctx context.Context, service string, change Chan
 	o.fill = func(r *Receipt, before, after State) {
 		r.Service, r.From, r.To = service, before.Services[service].Live, after.Services[service].Live
 		r.Release = after.Services[service].Pool(r.To).releases()
+		if err := after.Services[service].mayUse(after.Services[service].Pool(r.To), false); err != nil && r.From != r.To {
+			r.Warning = "forced: " + err.Error()
+		}
 	}
 	o.awaits = func(after State, k Key) bool {
 		return k.Service == service && k.Pool != after.Services[service].Live

@@ -54,6 +54,9 @@ func (c *Controller) shifts(was, is State) []Event {
 	}
 	for _, name := range is.Order {
 		svc, old := is.Services[name], was.Services[name]
+		if e, tells := svc.readiness(old); svc != old && tells {
+			all = append(all, e)
+		}
 		before := old != nil && old.Pool(old.Live) != nil && old.failOpen()
 		if svc != old && svc.failOpen() != before {
 			all = append(all, Event{Kind: "fail_open", Service: name, Pool: svc.Live, Text: svc.openText()})

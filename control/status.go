@@ -56,6 +56,8 @@ type ServiceStatus struct {
 	Hold     HoldStatus     `json:"hold"`
 	Sticky   *StickyStatus  `json:"sticky,omitempty"`
 	Queue    *QueueStatus   `json:"queue,omitempty"`
+	// Schema is the newest that any backend said of the database; nil: none does.
+	Schema *SchemaStatus `json:"schema,omitempty"`
 }
 
 // HoldStatus is what waits for a backend, and what became of all that waited since the process began.
@@ -97,7 +99,8 @@ type RollbackStatus struct {
 	Ready   bool   `json:"ready"`
 	Pool    string `json:"pool,omitempty"`
 	Release string `json:"release,omitempty"`
-	Why     string `json:"why"` // "2/2 healthy", or why not
+	Why     string `json:"why"`              // "2/2 healthy, schema ok", or why not
+	Schema  string `json:"schema,omitempty"` // "ok" or "refused"; empty: the pool says nothing of it
 }
 
 // PoolStatus is one pool.
@@ -108,6 +111,7 @@ type PoolStatus struct {
 	Release  string          `json:"release,omitempty"`
 	Eligible int             `json:"eligible"`            // backends that are up and ready, and not ejected
 	FailOpen bool            `json:"fail_open,omitempty"` // too few are up: the checks are not believed
+	Schema   *SchemaRange    `json:"schema,omitempty"`    // what all ready backends that speak of it work with
 	Inside   int             `json:"inside"`
 	Backends []BackendStatus `json:"backends"`
 	Names    []NameStatus    `json:"names,omitempty"`   // which bring backends of it
@@ -150,6 +154,7 @@ type BackendStatus struct {
 	Kind     healthcheck.Kind  `json:"reason_kind,omitempty"` // of Reason: "failed", "draining", "wrong_build", "changed"
 	Release  string            `json:"release,omitempty"`
 	Expected string            `json:"expected,omitempty"` // the release it has to report
+	Schema   *SchemaRange      `json:"schema,omitempty"`   // as it says itself
 	Since    time.Time         `json:"since"`              // of Health
 	Checked  time.Time         `json:"checked"`            // when the last check ended; zero: never
 	Inside   int               `json:"inside"`
@@ -184,6 +189,21 @@ type EjectedStatus struct {
 	Until time.Time `json:"until"` // at least; where there are checks, one has to pass too
 	Why   string    `json:"why"`
 	Times int       `json:"times"` // in a row
+}
+
+// SchemaStatus is which schema the database has, and who says so.
+type SchemaStatus struct {
+	Have int64     `json:"have"`
+	By   string    `json:"by"` // POOL/ADDRESS
+	Said time.Time `json:"said"`
+}
+
+// SchemaRange is which schemas a release works with.
+type SchemaRange struct {
+	Have  int64  `json:"have,omitempty"` // which a backend finds
+	Min   int64  `json:"min"`
+	Max   int64  `json:"max"`
+	Fault string `json:"fault,omitempty"` // why what it says is of no use; the numbers mean nothing then
 }
 
 // Drift is a place where what was decided differs from what the file says.
@@ -234,7 +254,7 @@ type Receipt struct {
 
 // Refusal is a change that was not made, and why. Nothing changed.
 type Refusal struct {
-	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping"
+	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping", "schema"
 	What string
 	Hint string // the next step
 }

@@ -296,7 +296,7 @@ func (p *player) printEvents() {
 
 // found are events that nobody asked for, so that they come in no order.
 func found(e Event) bool {
-	return e.Kind == "health" || e.Kind == "hold" || e.Kind == "drift" && e.Cause == nil || e.Cause != nil && e.Cause.By == "dns"
+	return e.Kind == "health" || strings.HasPrefix(e.Kind, "rollback") || e.Kind == "hold" || e.Kind == "drift" && e.Cause == nil || e.Cause != nil && e.Cause.By == "dns"
 }
 
 // outcome leaves out what depends on the speed of the machine.

@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc),
+		Schema: svc.schemaStatus(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -89,6 +89,14 @@ func (svc *Service) rollbackStatus() RollbackStatus {
 	if up < len(p.Backends) {
 		out.Why += ": " + p.absences()
 	}
+	switch err := svc.mayUse(p, false); {
+	case err != nil:
+		out.Ready, out.Schema = false, "refused"
+		out.Why = err.Error()
+	case up > 0 && p.schema() != nil:
+		out.Schema = "ok"
+		out.Why += ", schema ok"
+	}
 	return out
 }
 
@@ -109,6 +117,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
 		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
 	}
+	out.Schema = p.schema()
 	out.FailOpen = out.Live && svc.failOpen()
 	for _, b := range p.Backends {
 		one := v.backend(b)
@@ -128,6 +137,7 @@ func (v *view) backend(b *Backend) BackendStatus {
 		Address: b.Address(), Name: b.Name, Gone: b.Gone, Weight: b.Weight, Admin: b.Admin, Health: state, Kind: kind, Reason: reason, Release: b.Health.Release,
 		Expected: b.Want, Since: b.since(), Inside: v.inside(b.Key), Pins: v.pins(b.Key), KeepUntil: timeOf(b.Keep),
 	}
+	out.Schema = schemaRange(b.Health.Schema)
 	if b.Decided != nil {
 		out.Cause = &b.Decided.Cause
 	}

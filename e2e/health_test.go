@@ -21,7 +21,8 @@ type frontedApp struct {
 	app     atomic.Pointer[demo.App] // the release that answers now
 	// drain is what it does when it is asked: "body" and "check" in its health answers, "header" in all others.
 	drain   atomic.Pointer[string]
-	asked   atomic.Int64 // requests that began, health checks not counted
+	schema  atomic.Pointer[string] // JSON that it says of its schema; nil: nothing
+	asked   atomic.Int64           // requests that began, health checks not counted
 	checked atomic.Pointer[time.Time]
 }
 
@@ -68,9 +69,16 @@ func (f *frontedApp) health(w http.ResponseWriter, r *http.Request, app *demo.Ap
 		w.Header().Set("Sluice-Drain", "1")
 		http.Error(w, "going", http.StatusServiceUnavailable)
 	default:
+		if schema := f.schema.Load(); schema != nil {
+			fmt.Fprintf(w, `{"status":"ok","version":%q,"schema":%s}`, app.Release(), *schema)
+			return
+		}
 		app.Handler().ServeHTTP(w, r)
 	}
 }
+
+// database is what the app says of its schema from now on.
+func (f *frontedApp) database(schema string) { f.schema.Store(&schema) }
 
 func healthServices(health string, apps ...*frontedApp) string {
 	var list []string

@@ -89,9 +89,9 @@ type grpcAnswer struct {
 	body              []byte
 }
 
-func (g *grpcCheck) ask(conn net.Conn) (release string, err error) {
+func (g *grpcCheck) ask(conn net.Conn) (said, error) {
 	if _, err := conn.Write(g.question); err != nil && !isReset(err) {
-		return "", &phaseError{"answer", err}
+		return said{}, &phaseError{"answer", err}
 	}
 	watched := &watchedReader{Reader: conn}
 	limited := &io.LimitedReader{R: watched, N: maxAnswer}
@@ -104,13 +104,13 @@ func (g *grpcCheck) ask(conn net.Conn) (release string, err error) {
 		done, err := a.step(fr)
 		switch {
 		case err != nil && limited.N == 0:
-			return "", errors.New("answer is too long")
+			return said{}, errors.New("answer is too long")
 		case err != nil && watched.err != nil && !errors.As(err, new(answerError)):
-			return "", &phaseError{watched.missing(), watched.err}
+			return said{}, &phaseError{watched.missing(), watched.err}
 		case err != nil:
-			return "", err
+			return said{}, err
 		case done:
-			return "", g.judge(a)
+			return said{answered: true}, g.judge(a)
 		}
 	}
 }

@@ -97,6 +97,7 @@ type Spec struct {
 	Rise, Fall       int            // passes in a row to come up, fails in a row to go down; below one: one
 	Status           []StatusRange  // codes that pass; none: 200-299
 	JSON             map[string]any // what the JSON body must hold at least; keys may be dotted paths; empty: any body passes
+	Schema           bool           // the JSON body may say which schema the server finds and works with
 	Release          string         // JSON field, may be dotted, that names the release; empty: none is read
 }
 

@@ -66,30 +66,30 @@ func escapeControls(s string) string {
 	return b.String()
 }
 
-func (h *HTTP) ask(conn net.Conn) (release string, err error) {
+func (h *HTTP) ask(conn net.Conn) (said, error) {
 	if _, err := conn.Write(h.request); err != nil && !isReset(err) {
-		return "", &phaseError{"answer", err}
+		return said{}, &phaseError{"answer", err}
 	}
 	return h.read(conn)
 }
 
 // read judges the answer. A server may answer and reset before it has read our question; what it said still counts.
-func (h *HTTP) read(conn net.Conn) (release string, err error) {
+func (h *HTTP) read(conn net.Conn) (said, error) {
 	watched := &watchedReader{Reader: conn}
 	limited := &io.LimitedReader{R: watched, N: maxAnswer}
 	resp, err := readHead(bufio.NewReader(limited))
 	switch {
 	case err != nil && limited.N == 0:
-		return "", errors.New("head of the answer is too long")
+		return said{}, errors.New("head of the answer is too long")
 	case err != nil && watched.err != nil:
-		return "", &phaseError{watched.missing(), watched.err}
+		return said{}, &phaseError{watched.missing(), watched.err}
 	case err != nil:
-		return "", err
+		return said{}, err
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	tooLong := len(body) > maxBody || limited.N == 0
 	if err != nil && !tooLong {
-		return "", &phaseError{"whole answer", err}
+		return said{}, &phaseError{"whole answer", err}
 	}
 	return h.judge(resp.StatusCode, h.spec.AskedDrain && isTrue(resp.Header.Get(drainField)), body, tooLong)
 }
@@ -141,34 +141,38 @@ var errDraining = errors.New(DrainingReason)
 
 func isTrue(value string) bool { return value == "1" || value == "true" }
 
-// judge compares an answer with what the spec wants. The release is read whatever the verdict, and so is a wish to be
-// drained. A body that is too long was not read to its end; it is as good as any where nothing is asked of it.
-func (h *HTTP) judge(status int, drain bool, body []byte, tooLong bool) (release string, err error) {
+// judge compares an answer with what the spec wants. The release and the schema are read whatever the verdict, and so is
+// a wish to be drained. A body that is too long was not read to its end; it is as good as any where nothing is asked of it.
+func (h *HTTP) judge(status int, drain bool, body []byte, tooLong bool) (said, error) {
+	out := said{answered: true}
 	var doc any
 	docErr := errTooLong
 	if !tooLong && h.readsBody() {
 		doc, docErr = parseJSON(body)
 	}
 	if h.spec.Release != "" {
-		release = releaseOf(doc, h.spec.Release)
+		out.release = releaseOf(doc, h.spec.Release)
+	}
+	if h.spec.Schema {
+		out.schema = schemaOf(doc)
 	}
 	if drain || h.spec.AskedDrain && asksDrain(doc) {
-		return release, errDraining
+		return out, errDraining
 	}
 	if err := h.judgeStatus(status); err != nil {
-		return release, err
+		return out, err
 	}
 	if len(h.spec.JSON) == 0 {
-		return release, nil
+		return out, nil
 	}
 	if docErr != nil {
-		return release, docErr
+		return out, docErr
 	}
-	return release, matchObject("", h.spec.JSON, doc)
+	return out, matchObject("", h.spec.JSON, doc)
 }
 
 func (h *HTTP) readsBody() bool {
-	return h.spec.Release != "" || len(h.spec.JSON) > 0 || h.spec.AskedDrain
+	return h.spec.Release != "" || len(h.spec.JSON) > 0 || h.spec.AskedDrain || h.spec.Schema
 }
 
 func asksDrain(doc any) bool {

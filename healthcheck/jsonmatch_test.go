@@ -63,9 +63,9 @@ func FuzzJudge(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, path string) {
 		h := &HTTP{spec: Spec{Release: path, AskedDrain: true, JSON: map[string]any{"status": "ok", "a.b": 1}}.normal()}
-		release, err := h.judge(200, false, body, false)
-		if utf8.RuneCountInString(release) > maxRelease || !utf8.ValidString(release) {
-			t.Errorf("release %q", release)
+		said, err := h.judge(200, false, body, false)
+		if utf8.RuneCountInString(said.release) > maxRelease || !utf8.ValidString(said.release) {
+			t.Errorf("release %q", said.release)
 		}
 		if err != nil && (len(err.Error()) > 500 || strings.ContainsAny(err.Error(), "\x1b\n\r")) {
 			t.Errorf("reason %q", err)

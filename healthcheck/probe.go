@@ -13,19 +13,26 @@ type connProber struct {
 	spec     Spec
 	now      func() time.Time
 	protocol string
-	ask      func(net.Conn) (release string, err error)
+	ask      func(net.Conn) (said, error)
 }
 
-func newProber(spec Spec, now func() time.Time, protocol string, ask func(net.Conn) (string, error)) *connProber {
+func newProber(spec Spec, now func() time.Time, protocol string, ask func(net.Conn) (said, error)) *connProber {
 	return &connProber{spec: spec.normal(), now: now, protocol: protocol, ask: ask}
+}
+
+// said is what an answer said of the server, whatever the verdict.
+type said struct {
+	answered bool // there was an answer at all
+	release  string
+	schema   Schema
 }
 
 // Probe asks once. It takes no longer than Spec.Timeout.
 func (p *connProber) Probe(ctx context.Context) Result {
 	begun := p.now()
-	release, err := p.connect(ctx)
+	said, err := p.connect(ctx)
 	at := p.now()
-	r := Result{At: at, Took: at.Sub(begun), OK: err == nil, Draining: errors.Is(err, errDraining), Release: release}
+	r := Result{At: at, Took: at.Sub(begun), OK: err == nil, Draining: errors.Is(err, errDraining), Answered: said.answered, Release: said.release, Schema: said.schema}
 	if err != nil {
 		r.Reason = p.reason(err)
 	}
@@ -35,13 +42,13 @@ func (p *connProber) Probe(ctx context.Context) Result {
 	return r
 }
 
-func (p *connProber) connect(ctx context.Context) (release string, err error) {
+func (p *connProber) connect(ctx context.Context) (said, error) {
 	ctx, cancel := context.WithTimeout(ctx, p.spec.Timeout)
 	defer cancel()
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, p.spec.Network, p.spec.Address)
 	if err != nil {
-		return "", &phaseError{"connection", err}
+		return said{}, &phaseError{"connection", err}
 	}
 	defer closeWith(ctx, conn)()
 	return p.ask(conn)
@@ -64,4 +71,4 @@ func closeWith(ctx context.Context, conn net.Conn) (done func()) {
 }
 
 // acceptAny asks nothing: that there is a connection is the answer.
-func acceptAny(net.Conn) (release string, err error) { return "", nil }
+func acceptAny(net.Conn) (said, error) { return said{answered: true}, nil }

@@ -10,7 +10,9 @@ type Result struct {
 	Cancelled bool          // the check was called off; it says nothing about the server and must not be counted
 	Draining  bool          // the server itself asks that it gets nothing new; not OK then
 	Reason    string        // why it is not OK, as a short sentence without full stop; empty when it is
+	Answered  bool          // there was an answer, right or wrong
 	Release   string        // the release the answer named, even when the check failed; empty: none
+	Schema    Schema        // which schema the server finds and works with, as the answer says, even when the check failed
 }
 
 // Kind says what sort of trouble keeps a server from getting requests, for machines; a reason says it in words.
@@ -31,6 +33,8 @@ const DrainingReason = "draining, the app asks"
 type Verdict struct {
 	State   State
 	Release string        // of the last answer that passed or named one
+	Schema  Schema        // of the same
+	Answer  bool          // the last check got an answer, right or wrong
 	Kind    Kind          // what sort of trouble the last check found: None, Failed or Draining
 	Reason  string        // why the last check failed; empty after a pass
 	Same    int           // length of the run of passes that named Release, which the last result ended
@@ -62,6 +66,7 @@ func (v Verdict) Next(r Result, rise, fall int) Verdict {
 		v.Since = r.At
 	}
 	v = v.identified(r, rise)
+	v.Schema, v.Answer = v.Schema.next(r), r.OK || r.Answered || r.Release != ""
 	if r.OK {
 		v.Passes, v.Fails, v.Reason = v.Passes+1, 0, ""
 	} else {
@@ -129,5 +134,5 @@ func (v Verdict) Transitional() bool {
 // differs says whether an operator would want to hear of the step from before to v.
 func (v Verdict) differs(before Verdict) bool {
 	return v.State != before.State || v.Release != before.Release || v.Epoch != before.Epoch ||
-		v.Steady != before.Steady || v.State != Up && (v.Reason != before.Reason || v.Kind != before.Kind)
+		v.Steady != before.Steady || v.Schema != before.Schema || v.State != Up && (v.Reason != before.Reason || v.Kind != before.Kind || v.Answer != before.Answer)
 }

@@ -94,6 +94,7 @@ func checkSequence(t *testing.T, results []bool, rise, fall int) {
 		want.Checked = epoch.Add(time.Duration(n-1) * time.Second)
 		want.Reason = reasonFor(results[n-1])
 		want.Kind = Result{OK: results[n-1]}.kind()
+		want.Answer = results[n-1]
 		want.Same = want.Passes // each names the same release: none
 		want.Passed = slices.Contains(results, true)
 		want.Steady = want.Passed

@@ -67,7 +67,7 @@ func level(kind string) zerolog.Level {
 	switch kind {
 	case "damage", "storage", "fail_open":
 		return zerolog.ErrorLevel
-	case "drift", "eject", "unresolved":
+	case "drift", "eject", "unresolved", "rollback_not_ready":
 		return zerolog.WarnLevel
 	}
 	return zerolog.InfoLevel

@@ -66,6 +66,7 @@ var (
 	backendEjections = describe("backend_ejections_total", "How often that came about.", "service", "pool", "backend")
 	poolFailOpen     = describe("pool_fail_open", "1 while so few backends are up that the checks are not believed.", "service", "pool")
 	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
+	rollbackReady    = describe("rollback_ready", "1 while a rollback would be made if it was asked for.", "service")
 	generation       = describe("generation", "Counts decisions; it survives restarts.")
 	connections      = describe("connections", "Connections of clients that are open.")
 	accessLogDropped = describe("access_log_dropped_total", "Lines of the access log that could not be written.")
@@ -89,6 +90,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		if n := countersOf(snapshot, svc); n != nil {
 			collectService(ch, svc.Name, n)
 		}
+		gauge(ch, rollbackReady, truth(svc.Rollback.Ready), svc.Name)
 		collectHold(ch, svc.Name, &svc.Hold)
 		collectQueue(ch, svc.Name, svc.Queue)
 		for j := range svc.Pools {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -17,6 +18,7 @@ type changeFlags struct {
 	ifMatch  uint64
 	key      string
 	maxCut   cutBound
+	force    bool
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -27,9 +29,21 @@ func (f *changeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.key, "key", "", "Idempotency-`KEY`: asked again with it, the change is made once")
 }
 
+// addForce is for what a schema that does not fit refuses.
+func (f *changeFlags) addForce(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&f.force, "force", false, "go on although the pool does not work with the schema of the database; needs --note")
+}
+
+func (f *changeFlags) mustSayWhy() error {
+	if f.force && f.note == "" {
+		return usageError{errors.New("--force needs --note: say why, for the history")}
+	}
+	return nil
+}
+
 func (c *cli) want(f changeFlags, wait bool) admin.Want {
 	return admin.Want{
-		By: c.person(f.by), Note: f.note, Wait: wait || f.maxCut.n != nil, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key, MaxCut: f.maxCut.n,
+		By: c.person(f.by), Note: f.note, Wait: wait || f.maxCut.n != nil, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key, MaxCut: f.maxCut.n, Force: f.force,
 	}
 }
 
@@ -50,7 +64,7 @@ func (c *cli) flipCommand() *cobra.Command {
 			if bake != 0 {
 				return usageError{errors.New("--bake is not in this version of Sluice; flip, watch `sluice status --watch`, and `sluice rollback` if need be")}
 			}
-			if err := f.mustWait(noWait); err != nil {
+			if err := cmp.Or(f.mustWait(noWait), f.mustSayWhy()); err != nil {
 				return err
 			}
 			want := c.want(f, !noWait)
@@ -62,6 +76,7 @@ func (c *cli) flipCommand() *cobra.Command {
 	}
 	f.add(cmd)
 	f.addMaxCut(cmd)
+	f.addForce(cmd)
 	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this `RELEASE`; it is what is expected of them from then on")
 	cmd.Flags().DurationVar(&patience, "patience", 0, "wait this long for the pool to be up and of the release, in place of a refusal")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
@@ -79,7 +94,7 @@ func (c *cli) rollbackCommand() *cobra.Command {
 		Args:              exactly("SERVICE"),
 		ValidArgsFunction: c.complete(services),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := f.mustWait(noWait); err != nil {
+			if err := cmp.Or(f.mustWait(noWait), f.mustSayWhy()); err != nil {
 				return err
 			}
 			return c.change("rollback", c.want(f, !noWait), func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
@@ -89,6 +104,7 @@ func (c *cli) rollbackCommand() *cobra.Command {
 	}
 	f.add(cmd)
 	f.addMaxCut(cmd)
+	f.addForce(cmd)
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
 	return cmd
 }

@@ -37,6 +37,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  live      %s  since %s (%s)\n", v.pool(s.Live, s.Release), age(v.now, s.Since), causeText(s.Cause))
 	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
+	v.schema(w, s)
 	v.hold(w, s.Hold)
 	v.failOpen(w, s.Pools)
 	for _, d := range s.Drift {
@@ -92,15 +93,15 @@ func causeText(c control.Cause) string {
 }
 
 func (v statusView) rollback(r control.RollbackStatus) string {
+	if r.Ready {
+		return v.readyRollback(r)
+	}
 	to := ""
 	if r.Pool != "" {
 		to = " to " + r.Pool
 	}
 	if r.Release != "" {
 		to += " (release " + r.Release + ")"
-	}
-	if r.Ready {
-		return v.green("READY") + to + ": " + r.Why
 	}
 	return v.yellow("NOT READY") + to + ": " + r.Why
 }
