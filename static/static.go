@@ -5,8 +5,11 @@ package static
 
 import (
 	"errors"
+	"io/fs"
 	"os"
+	"reflect"
 	"strings"
+	"time"
 )
 
 // Rules say how a folder is read. They never change.
@@ -50,6 +53,9 @@ func New(path string, rules Rules) *Folder {
 // Path is where the folder is.
 func (f *Folder) Path() string { return f.path }
 
+// Is reports whether the folder is what New would return.
+func (f *Folder) Is(path string, rules Rules) bool { return reflect.DeepEqual(f, New(path, rules)) }
+
 // Errors of Open.
 var (
 	ErrNotFound = errors.New("static: there is no such file")
@@ -65,30 +71,82 @@ func (f *Folder) Open(path, accepts string) (*File, error) {
 	if !decent(path) {
 		return nil, ErrNotFound
 	}
-	root, err := os.OpenRoot(f.path)
+	for range mostMoves {
+		found, moved, err := f.lookup(path, accepts)
+		if err == nil {
+			found.Cache = f.control(path)
+		}
+		if !moved {
+			return found, err
+		}
+	}
+	return nil, ErrNotFound
+}
+
+// mostMoves is how often a lookup begins anew because the link to the folder was moved and the old one perhaps deleted.
+const mostMoves = 4
+
+// lookup looks in the folder of the moment. moved says that there is another one by now, and that it may have the file.
+func (f *Folder) lookup(path, accepts string) (found *File, moved bool, err error) {
+	root, err := openRoot(f.path)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer root.Close()
+	if found, err = f.findAny(root, path, accepts); err == ErrNotFound {
+		moved = isElsewhere(root, f.path)
+	}
+	return found, moved, err
+}
+
+// Some tools replace a link by removing it first. It is then away for far less than this.
+const (
+	looks   = 10
+	lookGap = time.Millisecond
+)
+
+func openRoot(path string) (*os.Root, error) {
+	for n := 1; ; n++ {
+		root, err := os.OpenRoot(path)
+		if err == nil || n == looks || !errors.Is(err, fs.ErrNotExist) {
+			return root, err
+		}
+		time.Sleep(lookGap)
+	}
+}
+
+func isElsewhere(root *os.Root, path string) bool {
+	was, err := root.Stat(".")
+	if err != nil {
+		return false
+	}
+	is, err := os.Stat(path)
+	return err != nil && errors.Is(err, fs.ErrNotExist) || err == nil && !os.SameFile(was, is)
+}
+
+func (f *Folder) findAny(root *os.Root, path, accepts string) (*File, error) {
 	found, err := f.find(root, path, accepts)
-	if below, ok := f.below(path); ok && err == ErrNotFound {
+	below, ok := f.below(path)
+	switch {
+	case err != ErrNotFound:
+		return found, err
+	case ok && below == "":
+		return nil, ErrFolder
+	case ok:
 		found, err = f.find(root, below, accepts)
 	}
 	if err == ErrNotFound && f.fallsBack(path) {
-		found, err = f.find(root, f.rules.Fallback, accepts)
+		return f.find(root, f.rules.Fallback, accepts)
 	}
-	if err != nil {
-		return nil, err
-	}
-	found.Cache = f.control(path)
-	return found, nil
+	return found, err
 }
 
 // below is what follows the prefix: /app/main.js is main.js in the folder of a service at /app, unless the folder has an
 // app/main.js.
 func (f *Folder) below(path string) (string, bool) {
-	rest, ok := strings.CutPrefix(path, strings.TrimSuffix(f.rules.Prefix, "/"))
-	return rest, ok && rest != path && strings.HasPrefix(rest, "/")
+	prefix := strings.TrimSuffix(f.rules.Prefix, "/")
+	rest, ok := strings.CutPrefix(path, prefix)
+	return rest, ok && prefix != "" && (rest == "" || rest[0] == '/')
 }
 
 // find opens what is at a path, or the index of what is.
@@ -125,7 +183,7 @@ func (f *Folder) fallsBack(path string) bool {
 // Asset reports whether a path is one of those whose content never changes.
 func (f *Folder) Asset(path string) bool {
 	for _, pattern := range f.rules.Assets {
-		if Match(pattern, path) {
+		if f.matches(pattern, path) {
 			return true
 		}
 	}
@@ -134,7 +192,7 @@ func (f *Folder) Asset(path string) bool {
 
 func (f *Folder) control(path string) string {
 	for _, c := range f.rules.Cache {
-		if Match(c.Pattern, path) {
+		if f.matches(c.Pattern, path) {
 			return c.Control
 		}
 	}
@@ -142,6 +200,12 @@ func (f *Folder) control(path string) string {
 		return forever
 	}
 	return askAgain
+}
+
+// matches compares with the whole path, and with what follows the prefix.
+func (f *Folder) matches(pattern, path string) bool {
+	below, ok := f.below(path)
+	return Match(pattern, path) || ok && Match(pattern, below)
 }
 
 // Match compares a path with a pattern that has a star at its end, at its beginning, or none.

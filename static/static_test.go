@@ -247,3 +247,82 @@ func BenchmarkOpen(b *testing.B) {
 		found.Close()
 	}
 }
+
+// TestPrefix: a service at a path of its own serves the folder below that path, and its assets are found there too.
+func TestPrefix(t *testing.T) {
+	dir := release(t, map[string]string{"index.html": "home", "assets/a.js": "a", "app/inner.js": "inner"})
+	f := New(dir, Rules{Prefix: "/app", Assets: []string{"/assets/*"}})
+	for path, want := range map[string]string{"/app/": "home", "/app/assets/a.js": "a", "/app/inner.js": "inner", "/assets/a.js": "a"} {
+		if got, err := read(f, path); got != want || err != nil {
+			t.Errorf("%s: %q, %v; want %q", path, got, err, want)
+		}
+	}
+	if _, err := f.Open("/app/nothing/", ""); err != ErrNotFound {
+		t.Errorf("a folder that is not there: %v", err)
+	}
+	if _, err := f.Open("/appendix", ""); err != ErrNotFound {
+		t.Errorf("a path that only begins alike: %v", err)
+	}
+	if !f.Asset("/app/assets/b.js") || !f.Asset("/assets/b.js") || f.Asset("/app/b.js") {
+		t.Error("assets below the prefix")
+	}
+	if other := New(release(t, map[string]string{"index.html": "home"}), Rules{Prefix: "/app"}); true {
+		if _, err := other.Open("/app", ""); err != ErrFolder {
+			t.Errorf("the prefix itself: %v, want ErrFolder", err)
+		}
+	}
+	if !f.Is(dir, Rules{Prefix: "/app", Assets: []string{"/assets/*"}}) || f.Is(dir, Rules{Prefix: "/app"}) || f.Is(dir+"x", f.rules) {
+		t.Error("Is")
+	}
+}
+
+// TestLinkIsMoved moves the link to the folder all the time, by renaming and by removing it first, and deletes the folder
+// that it was moved away from: each lookup finds the file in one of them.
+func TestLinkIsMoved(t *testing.T) {
+	base := t.TempDir()
+	current := filepath.Join(base, "current")
+	lay := func(n int) string {
+		dir := filepath.Join(base, "r"+strings.Repeat("i", n%5))
+		os.RemoveAll(dir)
+		if err := errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(filepath.Join(dir, "index.html"), []byte("home"), 0o644)); err != nil {
+			t.Error(err)
+		}
+		return dir
+	}
+	if err := os.Symlink(lay(0), current); err != nil {
+		t.Fatal(err)
+	}
+	moves, done := 0, make(chan struct{})
+	go func() {
+		defer close(done)
+		for end := time.Now().Add(500 * time.Millisecond); time.Now().Before(end); {
+			moves++
+			to, next := lay(moves), current+".next"
+			var err error
+			if moves%2 == 0 {
+				err = errors.Join(os.Symlink(to, next), os.Rename(next, current))
+			} else {
+				err = errors.Join(os.Remove(current), os.Symlink(to, current))
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}()
+	f, reads := New(current, Rules{}), 0
+	for {
+		select {
+		case <-done:
+			if moves < 100 || reads < 100 {
+				t.Errorf("only %d moves and %d reads", moves, reads)
+			}
+			return
+		default:
+		}
+		if got, err := read(f, "/"); got != "home" || err != nil {
+			t.Fatalf("%q, %v", got, err)
+		}
+		reads++
+	}
+}
