@@ -91,7 +91,7 @@ func (v value) poolRelease(to *string) {
 // checkChecks looks at what `health`, pools and backends say together.
 func (s *reading) checkChecks() {
 	for _, v := range s.releases {
-		if s.Health.Release == "" {
+		if s.Health.Release == "" && !s.allStatic() {
 			v.refuseKey("remove it, or let the checks read one: health: {path: /health, release: version}",
 				"no check of this service reads a release, so that no backend could ever have this one")
 		}
@@ -106,7 +106,7 @@ func (s *reading) checkChecks() {
 // fillPort gives a backend the service's port for checks.
 func (s *reading) fillPort(b *Backend) {
 	switch {
-	case s.Health.Port == 0:
+	case s.Health.Port == 0 || b.Network == NetworkRoot:
 	case b.Network == "unix":
 		s.health.refuse("leave out port; a unix socket is checked where it is", "`port` of the checks: %s is a unix socket and has none", show(b.Address))
 	case b.HealthPort == 0:

@@ -119,8 +119,10 @@ type Service struct {
 	Eject    Eject
 	// SlowStart is how long the share of a backend rises that begins to take requests; 0: it has all of it at once.
 	SlowStart time.Duration
-	FailOpen  int // percent of the ready backends; with fewer of them up, the checks are not believed. 0: they always are
-	Line      int // where the file has it; 0 without a file
+	Files     Files    // of pools with a Root
+	Assets    []string // patterns of paths whose content never changes under one name
+	FailOpen  int      // percent of the ready backends; with fewer of them up, the checks are not believed. 0: they always are
+	Line      int      // where the file has it; 0 without a file
 }
 
 // Pool is a named set of backends.
@@ -128,14 +130,14 @@ type Pool struct {
 	Name           string
 	Backends       []Backend // never empty, and one at least has a weight
 	Release        string    // which each of its backends has to report; empty: any
-	Root           string    // folder of a static release; this version refuses the key, so it is empty
+	Root           string    // folder of a static release, which is its one backend; empty: its backends are servers
 	MaxConnections int       // per backend, for those that say nothing else; 0: no limit
 }
 
 // Backend is one address in a pool.
 type Backend struct {
 	Address        string // its name to people: "10.0.0.1:3000" or "unix:///run/api.sock"
-	Network        string // "tcp" or "unix"
+	Network        string // "tcp" or "unix"; NetworkRoot: it is a folder
 	Dial           string // what is dialled: "10.0.0.1:3000" or "/run/api.sock"
 	Name           Name   // what is looked up, and then dialled in place of Dial; zero: the address is one already
 	Weight         int    // its share beside the others of its pool; 0: it takes nothing

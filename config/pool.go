@@ -36,12 +36,14 @@ func (v value) pool(limit int, releases *[]value) Pool {
 		"release":         func(v value) { *releases = append(*releases, v); v.poolRelease(&p.Release) },
 	})
 	switch {
+	case root != nil && backends != nil:
+		root.refuseKey("keep one of the two", "pool %s has `backends` and `root`: it is servers or a folder", show(v.name))
 	case root != nil:
-		root.refuseKey("let a file server have the folder, and list it under `backends`", "`root`: this version of Sluice does not serve files yet")
+		root.root(&p)
 	case backends != nil:
 		backends.backendList(&p)
 	case ok:
-		v.refuseKey("add backends: [10.0.0.1:3000]", "pool %s has no `backends`", show(v.name))
+		v.refuseKey("add backends: [10.0.0.1:3000], or root: /var/www/site", "pool %s has neither `backends` nor `root`", show(v.name))
 	}
 	return p
 }

@@ -42,6 +42,7 @@ type reading struct {
 	hosts           []value
 	path, live      *value
 	pools, backends *value
+	files, assets   *value
 	hash, sticky    *value
 	keepFor         *value
 	health          *value
@@ -52,7 +53,7 @@ type reading struct {
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
 const unsaid = -1
 
-var laterKeys = []string{"preview", "assets", "bake"}
+var laterKeys = []string{"preview", "bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
@@ -82,6 +83,8 @@ func (s *reading) fields() fields {
 		"retry":           func(v value) { v.retry(&s.Retry) },
 		"queue":           func(v value) { v.queue(&s.Queue) },
 		"eject":           func(v value) { v.eject(&s.Eject) },
+		"files":           s.readFiles,
+		"assets":          func(v value) { s.assets = &v; v.patterns(&s.Assets) },
 		"slow_start":      func(v value) { v.slowStart(&s.SlowStart) },
 		"fail_open":       func(v value) { v.failOpen(&s.FailOpen) },
 	}
@@ -102,6 +105,7 @@ func (s *reading) whole(v value) {
 		v.refuseKey("add backends: [127.0.0.1:3000]", "service %s has neither `backends` nor `pools`", show(v.name))
 	}
 	s.checkBalance()
+	s.checkFiles()
 	s.checkChecks()
 	s.chooseLive()
 	s.claimRoutes(v)

@@ -97,7 +97,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		if !svc.takesTraffic(b) {
 			continue
 		}
-		up := bd.place(b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
+		up := bd.place(svc.File, b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
 		one.open[b.Key] = up
 		if _, chosen := one.stays[b.Key]; chosen || b.keeps() {
 			choice = append(choice, up)
@@ -107,6 +107,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
 		Live:     upstream.NewPoolAfter(old.pool(), svc.Live, balance(svc.File.Balance), choice),
+		Before:   svc.before(),
 		Sticky:   one.ties.sticky,
 		HashBy:   proxy.HashBy(svc.File.Hash),
 		Drain:    policy(svc.File),
@@ -138,11 +139,11 @@ func (one *builtService) pool() *upstream.Pool {
 }
 
 // place returns the backend's place in the live pool. It goes on with the gate it had; one that comes back gets a new one.
-func (bd *builder) place(b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties, s stay) *upstream.Backend {
+func (bd *builder) place(file *config.Service, b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties, s stay) *upstream.Backend {
 	next := upstream.Backend{
 		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),
 		Release: b.Health.Release, Weight: b.Weight, Max: b.Max, PinnedOnly: b.kept(),
-		Watch: s.watch, Warming: s.warming,
+		Watch: s.watch, Warming: s.warming, Files: folderOf(file, b, old),
 	}
 	t.bind(&next, old, bd.now())
 	if old == nil {

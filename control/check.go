@@ -99,6 +99,9 @@ func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Schema: h.Schema, Spread: true,
 	}
+	if b.Network == config.NetworkRoot {
+		spec.Type = healthcheck.OfFolder
+	}
 	for _, r := range h.Expect.Status {
 		spec.Status = append(spec.Status, healthcheck.StatusRange{Low: r.Low, High: r.High})
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"sluice/config"
 	"sluice/healthcheck"
 )
 
@@ -47,9 +48,10 @@ func (svc *Service) identified(b *Backend, v healthcheck.Verdict) Identity {
 	return id
 }
 
+// The folder of a static release is nobody else's: a link to it that is moved is a deployment.
 func (svc *Service) guards(b *Backend) bool {
 	on := svc.File.Health.OnChange
-	return b.Want == "" && svc.takesTraffic(b) && (on == quarantine || on == untilReady)
+	return b.Network != config.NetworkRoot && b.Want == "" && svc.takesTraffic(b) && (on == quarantine || on == untilReady)
 }
 
 // objection says why a server that is well gets no requests all the same, or None.

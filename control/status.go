@@ -221,6 +221,7 @@ type Traffic struct {
 	Retries  int64    `json:"retries"`
 	Denied   int64    `json:"retries_denied,omitempty"` // failures that were not sent again because the budget was spent
 	Lost     int64    `json:"lost"`
+	Earlier  int64    `json:"from_previous,omitempty"` // assets that the live pool has not and the previous one had
 }
 
 // Receipt is the end of one operation: what was asked, what became of the requests that were inside.

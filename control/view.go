@@ -177,7 +177,7 @@ func (v *view) classes(k Key) map[drain.Class]int {
 
 func (v *view) traffic(service string) Traffic {
 	n := v.built.services[service].service.Counters
-	out := Traffic{Retries: n.Retries.Load(), Denied: n.Denied.Load(), Lost: n.Lost.Load()}
+	out := Traffic{Retries: n.Retries.Load(), Denied: n.Denied.Load(), Lost: n.Lost.Load(), Earlier: n.Earlier.Load()}
 	for i := range n.Status {
 		out.Status[i] = n.Status[i].Load()
 		out.Requests += out.Status[i]

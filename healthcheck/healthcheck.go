@@ -66,11 +66,14 @@ const (
 	OverHTTP Type = iota // one GET
 	OverTCP              // a connection is all that is asked for
 	OverGRPC             // grpc.health.v1.Health/Check
+	OfFolder             // the folder at Address is there
 )
 
 // New returns a prober of the spec's type. now stamps the results.
 func New(spec Spec, now func() time.Time) Prober {
 	switch spec.Type {
+	case OfFolder:
+		return &folderProber{spec.Address, now}
 	case OverTCP:
 		return newProber(spec, now, "TCP", acceptAny)
 	case OverGRPC:

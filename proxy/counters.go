@@ -19,6 +19,7 @@ type Counters struct {
 	Pins      PinCounters                       // of a service that is sticky
 	Lasting   LastingCounters                   // of event streams, downloads and upgraded connections
 	Queued    atomic.Int64                      // requests that found each backend full, and waited
+	Earlier   atomic.Int64                      // assets that came from the release before
 	QueueLong atomic.Int64                      // those that waited as long as they may, and were refused
 	QueueFull atomic.Int64                      // requests that were refused because as many waited as may
 	budget    budget

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/hex"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,7 @@ type Proxy struct {
 	Queues   upstream.Queues // of all services; endpoints are to know it
 	taking   *drain.Gate     // what a body is taken in for stands here: Sluice's own exit finds it, the drain of a backend does not
 	waiting  *drain.Gate     // and what waits for a backend here
+	buffers  sync.Pool       // of *fileBuffer
 	timeouts Timeouts
 	observer Observer // nil: nobody
 	via      []byte
@@ -122,6 +124,9 @@ func (p *Proxy) attempt(ex *Exchange, lease *upstream.Lease) error {
 	ex.enter(lease.Backend.Gate)
 	defer lease.Release()
 	defer ex.leave()
+	if lease.Backend.Files != nil {
+		return p.fromFolder(ex, lease)
+	}
 	for {
 		conn, err := ex.connect(lease)
 		if err == nil {

@@ -9,6 +9,7 @@ import (
 
 	"sluice/drain"
 	"sluice/message"
+	"sluice/static"
 	"sluice/upstream"
 )
 
@@ -35,6 +36,8 @@ type Service struct {
 	Resend *Resend // nil: as usual
 	Queue  Queueing
 	Line   *upstream.Queue // where it waits; nil: none does
+
+	Before *static.Folder // the release before, which is asked for assets that the live one has not; nil: none is
 
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by

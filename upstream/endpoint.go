@@ -26,7 +26,7 @@ type Options struct {
 // Endpoint is one address: its connections and its history. It outlives snapshots, and all pools that name the address
 // share it. All methods may be called concurrently.
 type Endpoint struct {
-	Network string // "tcp" or "unix"
+	Network string // "tcp" or "unix"; "root" for a folder, which is never dialled
 	Address string // what is dialled
 	opts    Options
 	dialer  net.Dialer

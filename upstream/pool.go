@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"sluice/drain"
+	"sluice/static"
 )
 
 // Backend is an endpoint's place in one pool. It never changes; a new weight or a new gate makes a new Backend.
@@ -19,6 +20,8 @@ type Backend struct {
 	Gate     *drain.Gate
 	Watch    *Watch   // nil: nobody counts how it serves
 	Warming  *Warming // nil: it has its whole weight
+
+	Files *static.Folder // what it serves, in place of connections; nil: it is a server
 
 	ID         uint64 // what a pin names it by; 0: nothing is pinned to it
 	PinnedOnly bool   // it is in drain and kept for those who are pinned to it

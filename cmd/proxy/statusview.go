@@ -115,6 +115,9 @@ func (v statusView) traffic(s *control.ServiceStatus) string {
 		}
 	}
 	text += fmt.Sprintf("  retries %d  inside %d", t.Retries, s.Inside)
+	if t.Earlier > 0 {
+		text += fmt.Sprintf("  from previous %d", t.Earlier)
+	}
 	if t.Lost > 0 {
 		return text + "  " + v.red(fmt.Sprintf("lost %d", t.Lost))
 	}
