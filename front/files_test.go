@@ -165,9 +165,7 @@ func TestFilesAreServed(t *testing.T) {
 				t.Errorf("%s %q: no Date or no id", test.ask, test.fields)
 			}
 		}
-		if n := s.backend.Gate.Inside(); n != 0 {
-			t.Errorf("%d are still inside", n)
-		}
+		s.waitFor("nobody is inside", func() bool { return s.backend.Gate.Inside() == 0 })
 	})
 }
 
