@@ -138,6 +138,7 @@ func passively(t *testing.T, eject string, backends []*sick) *sluice {
 // requests, then none, and is back by itself once it is well; without, it goes on meeting a third of them. No request is
 // lost either way, but for those that a failing app answers itself.
 func TestPassiveDetection(t *testing.T) {
+	t.Parallel()
 	for _, ill := range illnesses {
 		t.Run(ill.name, func(t *testing.T) {
 			var met [2]int64

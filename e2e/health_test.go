@@ -133,6 +133,7 @@ func (s *sluice) noneLost(traffic *demo.Traffic) {
 
 // TestTheAppDrainsItself lets an app ask for its own drain in each way there is, and lets it go once it is empty.
 func TestTheAppDrainsItself(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"header", "body", "check"} {
 		t.Run(how, func(t *testing.T) {
 			one, other := startFronted(t, "v1"), startFronted(t, "v1")

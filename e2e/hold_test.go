@@ -44,6 +44,7 @@ func (s *sluice) hold() (h hold) {
 
 // TestTheOnlyBackendIsRestarted under strict traffic of every class: with `hold:` nothing is lost.
 func TestTheOnlyBackendIsRestarted(t *testing.T) {
+	t.Parallel()
 	one := startApp(t, "v1", "127.0.0.1:0")
 	s := newSluice(t, onePool(one)+"    hold: 20s\n").start()
 	s.awaitRelease("v1")

@@ -109,6 +109,7 @@ func TestWebSocketIsTold(t *testing.T) {
 
 // TestLongRequestOutlivesTheSignal: a request of 14 s did not, for an exit took no longer than 10 s.
 func TestLongRequestOutlivesTheSignal(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("it takes 14 s")
 	}

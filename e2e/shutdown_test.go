@@ -19,6 +19,7 @@ func singlePool(address string) string {
 // TestSlowRequestOutlivesTheSignal: what is inside when SIGTERM comes is answered, however long it takes within the
 // deadline; and kept connections are told to close, not cut.
 func TestSlowRequestOutlivesTheSignal(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, "v1", "127.0.0.1:0")
 	s := newSluice(t, singlePool(a.address)).start()
 	s.awaitRelease("v1")
@@ -89,6 +90,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 // TestStopCommandWaitsForTheEnd under load: nothing that was accepted is lost.
 func TestStopCommandWaitsForTheEnd(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, "v1", "127.0.0.1:0")
 	s := newSluice(t, singlePool(a.address)).start()
 	s.awaitRelease("v1")

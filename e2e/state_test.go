@@ -145,6 +145,7 @@ func TestRefusals(t *testing.T) {
 
 // TestDeadlineExitsWithThree: what is still unknown at the deadline is neither success nor failure.
 func TestDeadlineExitsWithThree(t *testing.T) {
+	t.Parallel()
 	a := startApp(t, "v1", "127.0.0.1:0")
 	s := newSluice(t, singlePool(a.address)).start()
 	s.awaitRelease("v1")
