@@ -14,6 +14,7 @@ func watched(t *testing.T, timeouts Timeouts) (*world, *upstream.Watch) {
 	w := newWorld(t, 1, timeouts)
 	watch := upstream.NewWatch(upstream.Thresholds{Errors: 100, Answers: answers, Latency: true}, func() {})
 	w.origins[0].Watch = watch
+	w.route(2) // what was changed is for all to see
 	return w, watch
 }
 

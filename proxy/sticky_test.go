@@ -291,9 +291,12 @@ func TestAttributesOfThePin(t *testing.T) {
 		{"__Host-pin", "/", "http", false, "", 0, "; Path=/; HttpOnly; SameSite=Lax; Secure"},
 	} {
 		w := newWorld(t, 1, generous)
+		w.mu.Lock()
 		w.peer.Scheme, w.peer.Trusted = test.scheme, test.trusted
+		w.mu.Unlock()
 		w.stick(0)
 		w.service.Sticky = NewSticky("web", test.path, test.name, test.ttl, secret)
+		w.proxy.Swap(w.proxy.Snapshot()) // what was changed is for all to see
 		w.answering("")
 		head, _ := w.visit(test.fields)
 		_, rest, _ := strings.Cut(head, "Set-Cookie: "+test.name+"=")

@@ -209,7 +209,6 @@ type world struct {
 	proxy     *Proxy
 	service   *Service
 	origins   []*origin
-	peer      Peer
 	retry     time.Duration // of the service
 	most      int64         // of the service
 	queue     Queueing      // of the service
@@ -218,6 +217,9 @@ type world struct {
 
 	l     net.Listener
 	links sync.WaitGroup
+
+	mu   sync.Mutex
+	peer Peer // who connects from now on
 }
 
 var generous = Timeouts{Response: 5 * time.Second, Body: 5 * time.Second, Write: 5 * time.Second, Tunnel: 5 * time.Second}
@@ -283,7 +285,10 @@ func (w *world) accept() {
 			return
 		}
 		l := &link{Conn: http1.NewConn(nc, &http1.DefaultLimits), plain: nc}
-		l.ex = NewExchange(l, &w.peer)
+		w.mu.Lock()
+		from := w.peer
+		w.mu.Unlock()
+		l.ex = NewExchange(l, &from)
 		w.exchanges <- l.ex
 		w.links.Go(func() { l.serve(w.proxy) })
 	}
