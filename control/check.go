@@ -100,12 +100,17 @@ func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Schema: h.Schema, Spread: true,
 	}
 	if b.Network == config.NetworkRoot {
-		spec.Type = healthcheck.OfFolder
+		spec.Type, spec.Off = healthcheck.OfFolder, false
 	}
 	for _, r := range h.Expect.Status {
 		spec.Status = append(spec.Status, healthcheck.StatusRange{Low: r.Low, High: r.High})
 	}
 	return spec
+}
+
+// unchecked says that nothing is asked of the backend. A folder is looked at in any case: how else would its release be known?
+func (ch *check) unchecked(b *Backend) bool {
+	return ch.file.Health.Off && b.Network != config.NetworkRoot
 }
 
 // checkAddress is where the backend is checked: where it is, on another port if the file says so.

@@ -142,6 +142,9 @@ func TestStaticFlips(t *testing.T) {
 	if earlier == 0 {
 		t.Error("no page of before asked for its asset: this run proves nothing of that")
 	}
+	if n := s.metric(`sluice_assets_from_previous_total{service="web"}`); n != earlier {
+		t.Errorf("the metrics tell of %v assets of the release before, the status of %v", n, earlier)
+	}
 	t.Logf("%d flips, %d visits, %.0f assets of the release before", flips, load.visits.Load(), earlier)
 	t.Log(s.must("rollback", "web"))
 	t.Log(s.must("status"))
