@@ -32,6 +32,11 @@ type Controller interface {
 	SetAdmin(ctx context.Context, service, backend, pool string, admin control.Admin, want control.AdminWant, cause control.Cause) (Operation, error)
 	Pause(ctx context.Context, service string, want control.PauseWant, cause control.Cause) (Operation, error)
 	Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error)
+	Retire(ctx context.Context, service, release string, want control.RetireWant, cause control.Cause) (Operation, error)
+	HoldRelease(service, release string, window time.Duration) (control.ReleaseHold, error)
+	PutLease(l control.Lease, ttl time.Duration) (control.Lease, error)
+	DropLease(name string) (control.Lease, error)
+	Leases() []control.Lease
 	Operation(id string) (Operation, bool) // one of the latest, by the id of its receipt
 	Status() control.Status
 	Inside(want control.InsideWant) (drain.Listing, error)

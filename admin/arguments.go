@@ -148,7 +148,7 @@ func (a arguments) duration(name string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d <= 0 {
-		return 0, badArgument(fmt.Sprintf("%s is %q", name, v), "write a duration such as 30s or 2m")
+		return 0, badArgument(fmt.Sprintf("%s is %q", name, v), "write a duration such as 30s or 15m")
 	}
 	return d, nil
 }

@@ -137,6 +137,34 @@ func (f *fake) SetAdmin(ctx context.Context, service, backend, pool string, admi
 	return f.do(ctx, string(admin)+" "+service+" "+pool+" "+backend, "9", cause)
 }
 
+func (f *fake) Retire(ctx context.Context, service, release string, want control.RetireWant, cause control.Cause) (Operation, error) {
+	f.adminWant = control.AdminWant{IfMatch: want.IfMatch}
+	return f.do(ctx, "retire "+service+" "+release+" "+want.Wait.String(), "12", cause)
+}
+
+func (f *fake) HoldRelease(service, release string, window time.Duration) (control.ReleaseHold, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, "hold "+service+" "+release+" "+window.String())
+	return control.ReleaseHold{Service: service, Release: release, Hold: true, Why: "it is live"}, f.err
+}
+
+func (f *fake) PutLease(l control.Lease, ttl time.Duration) (control.Lease, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, "lease "+l.Name+" "+l.Service+" "+l.Release+" "+ttl.String())
+	return l, f.err
+}
+
+func (f *fake) DropLease(name string) (control.Lease, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, "drop "+name)
+	return control.Lease{Name: name}, f.err
+}
+
+func (f *fake) Leases() []control.Lease { return []control.Lease{{Name: "worker", Release: "v41"}} }
+
 func (f *fake) Operation(id string) (Operation, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -23,6 +23,8 @@ type Problem struct {
 
 	// Receipt is there when the change was made all the same: of the kind "cut" alone.
 	Receipt *control.Receipt `json:"receipt,omitempty"`
+	// Blockers are why a release cannot be retired.
+	Blockers []control.Blocker `json:"blockers,omitempty"`
 }
 
 const problemType = "urn:sluice:problem:"
@@ -41,6 +43,9 @@ var titles = map[string]string{
 	"unhealthy":   "The pool is not healthy",
 	"release":     "Another release is there",
 	"schema":      "The release does not work with the schema",
+	"retired":     "The release is retired",
+	"blocked":     "The release may still be served",
+	"uncertain":   "Nobody can say whether the release may still be served",
 	"conflict":    "The state does not allow it",
 	"generation":  "The state has changed meanwhile",
 	"storage":     "The change could not be saved",
@@ -80,6 +85,9 @@ var statuses = map[string]int{
 	"unhealthy":  http.StatusConflict,
 	"release":    http.StatusConflict,
 	"schema":     http.StatusConflict,
+	"retired":    http.StatusConflict,
+	"blocked":    http.StatusConflict,
+	"uncertain":  http.StatusConflict,
 	"conflict":   http.StatusConflict,
 	"generation": http.StatusPreconditionFailed,
 	"storage":    http.StatusInsufficientStorage,
@@ -94,7 +102,9 @@ func problemOf(err error) *Problem {
 	}
 	var refusal *control.Refusal
 	if errors.As(err, &refusal) && statuses[refusal.Kind] != 0 {
-		return problem(statuses[refusal.Kind], refusal.Kind, refusal.What, refusal.Hint)
+		p := problem(statuses[refusal.Kind], refusal.Kind, refusal.What, refusal.Hint)
+		p.Blockers = refusal.Blockers
+		return p
 	}
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return problem(http.StatusServiceUnavailable, "timeout", "the wait ended before the change could be made; nothing was changed", "look at `sluice status`, then ask again")

@@ -36,6 +36,11 @@ func (s *Server) table() []route {
 		call("POST /v1/services/{service}/rollback", append([]string{"release", "force"}, drains...), s.rollback),
 		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
 		call("POST /v1/services/{service}/resume", change, s.resume),
+		call("POST /v1/services/{service}/retire", []string{"release", "wait", "by", "note"}, s.retire),
+		call("GET /v1/services/{service}/hold/{release}", []string{"window"}, s.holdRelease),
+		call("GET /v1/leases", nil, s.leases),
+		call("PUT /v1/leases/{name}", []string{"release", "ttl", "service", "by"}, s.putLease),
+		call("DELETE /v1/leases/{name}", nil, s.dropLease),
 		call("POST /v1/stop", change, s.stop),
 	}
 	for _, verb := range []string{"drain", "ready", "maint"} {

@@ -185,6 +185,7 @@ type leaver struct {
 	Key
 	gate     *drain.Gate
 	endpoint *upstream.Endpoint
+	release  string       // which its backend reported last
 	since    time.Time    // when it was closed
 	policy   drain.Policy // by which it is emptied
 }
@@ -199,7 +200,7 @@ func (old *built) gone(next *built) []leaver {
 		}
 		for k, up := range was.open {
 			if now := is.at(k); now == nil || now.Gate != up.Gate {
-				all = append(all, leaver{Key: k, gate: up.Gate, endpoint: up.Endpoint})
+				all = append(all, leaver{Key: k, gate: up.Gate, endpoint: up.Endpoint, release: up.Release})
 			}
 		}
 	}

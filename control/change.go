@@ -51,6 +51,9 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 		if svc.Live == pool {
 			return s, p.stays(want.Release)
 		}
+		if old := svc.retiredBackends(p, true); len(old) > 0 {
+			return s, p.isRetired(old)
+		}
 		if err := p.mayLead(service, want.Release); err != nil {
 			return s, err
 		}
@@ -75,6 +78,9 @@ func rollback(service string, want FlipWant, m moment) Change {
 		if err != nil {
 			return s, err
 		}
+		if old := svc.retiredBackends(p, false); len(old) > 0 && p.eligible() == 0 {
+			return s, p.isRetired(old)
+		}
 		if p.eligible() == 0 {
 			return s, p.notReady(service)
 		}
@@ -98,6 +104,9 @@ func (svc *Service) flipped(pool, release string, m moment) *Service {
 
 // mayExpect refuses to expect of a pool what the file does not: no backend could be right for both.
 func (svc *Service) mayExpect(pool, release string) error {
+	if svc.retired(release) {
+		return svc.refuseRetired(release)
+	}
 	for _, p := range svc.File.Pools {
 		if p.Name == pool && p.Release != "" && release != "" && p.Release != release {
 			return &Refusal{

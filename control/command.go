@@ -54,7 +54,7 @@ func (c *Controller) awaits(ctx context.Context, until time.Time) bool {
 func worthALook(err error) bool {
 	var r *Refusal
 	if errors.As(err, &r) {
-		return r.Kind == "unhealthy" || r.Kind == "release" || r.Kind == "schema"
+		return r.Kind == "unhealthy" || r.Kind == "release" || r.Kind == "schema" || r.Kind == "retired"
 	}
 	return err == nil
 }

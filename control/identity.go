@@ -57,6 +57,8 @@ func (svc *Service) guards(b *Backend) bool {
 // objection says why a server that is well gets no requests all the same, or None.
 func (b *Backend) objection() healthcheck.Kind {
 	switch {
+	case b.Retired.has(b.Health.Release):
+		return healthcheck.Retired
 	case b.Want != "" && b.Health.Release != b.Want:
 		return healthcheck.WrongBuild
 	case b.Identity.Stranger:
@@ -72,6 +74,8 @@ func (b *Backend) condition() (state healthcheck.State, kind healthcheck.Kind, r
 		return state, kind, reason
 	}
 	switch objection := b.objection(); objection {
+	case healthcheck.Retired:
+		return healthcheck.Down, objection, fmt.Sprintf("release %s is retired", b.Health.Release)
 	case healthcheck.WrongBuild:
 		return healthcheck.Down, objection, fmt.Sprintf("wrong build: reports %s, %s is expected", orNone(b.Health.Release), b.Want)
 	case healthcheck.Changed:
@@ -130,11 +134,11 @@ func (svc *Service) judged() *Service {
 
 func (svc *Service) regard(b *Backend) *Backend {
 	next := *b
-	next.Want = svc.expected(b)
+	next.Want, next.Retired = svc.expected(b), svc.Retired
 	if !svc.guards(&next) {
 		next.Identity = svc.identified(&next, next.Health)
 	}
-	if next.Want == b.Want && next.Identity == b.Identity {
+	if next.Want == b.Want && next.Identity == b.Identity && next.Retired == b.Retired {
 		return b
 	}
 	return &next

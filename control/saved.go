@@ -15,12 +15,14 @@ type saved struct {
 	Generation uint64                  `json:"generation"`
 	File       string                  `json:"file"` // digest of the file it was joined with
 	Services   map[string]savedService `json:"services,omitempty"`
+	Leases     map[string]savedLease   `json:"leases,omitempty"`
 }
 
 type savedService struct {
 	Live     *Decision               `json:"live,omitempty"`
 	Previous string                  `json:"previous,omitempty"`
 	Paused   *Pause                  `json:"paused,omitempty"`
+	Retired  []Retirement            `json:"retired,omitempty"`
 	Backends map[string]savedBackend `json:"backends,omitempty"` // by POOL/ADDRESS
 }
 
@@ -35,9 +37,9 @@ type savedBackend struct {
 
 // encode returns what is saved of the State.
 func (s State) encode() ([]byte, error) {
-	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}}
+	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases()}
 	for name, svc := range s.Services {
-		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || len(one.Backends) > 0 {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
 			out.Services[name] = one
 		}
 	}
@@ -45,7 +47,7 @@ func (s State) encode() ([]byte, error) {
 }
 
 func (svc *Service) decisions() savedService {
-	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Backends: map[string]savedBackend{}}
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Retired: svc.Retired.list(), Backends: map[string]savedBackend{}}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
@@ -105,7 +107,7 @@ type resolution struct {
 // that ends so is returned. at and cause are those of the start.
 func join(s State, old saved, at time.Time, cause Cause) (State, []resolution) {
 	j := joiner{at: at, cause: cause}
-	s.Generation = old.Generation
+	s.Generation, s.Leases = old.Generation, renewed(old.Leases, at)
 	for _, name := range sortedKeys(old.Services) {
 		svc := s.Services[name]
 		if svc == nil {
@@ -137,6 +139,7 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	if next.Previous == next.Live {
 		next.Previous = ""
 	}
+	next.Retired = retirements(old.Retired)
 	next.Paused = j.pause(svc.Name, old.Paused)
 	out := &next
 	for _, name := range sortedKeys(old.Backends) {

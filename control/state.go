@@ -21,7 +21,8 @@ type State struct {
 	Members  uint64
 	Services map[string]*Service
 	Order    []string // names of the services as the file has them
-	Digest   string   // of the file this State was joined with
+	Leases   map[string]*Lease
+	Digest   string // of the file this State was joined with
 }
 
 // Change is a pure step from one State to the next. It returns ErrUnchanged when the State already is as wanted, and a
@@ -40,6 +41,7 @@ type Service struct {
 	Decided  *Decision       // on Live; nil: nobody decided, the file's word holds
 	Since    time.Time       // when Live became so
 	Cause    Cause           // of that
+	Retired  *Retirements    // releases that never serve again, oldest first
 	Paused   *Pause          // its new requests wait; nil: they do not
 	Pools    []*Pool
 }
@@ -66,10 +68,11 @@ type Backend struct {
 	Gone          bool   // its name has it no more, and nothing else of the pool could take its traffic yet
 	Weight, Max   int
 	Admin         Admin
-	Keep          time.Time // in drain, until when those who are pinned to it are still taken; zero: they are moved
-	Decided       *Decision // on Admin; nil: nobody decided
-	HealthPort    int       // which is checked; 0: that of Dial
-	Want          string    // the release it has to report; empty: any
+	Keep          time.Time    // in drain, until when those who are pinned to it are still taken; zero: they are moved
+	Decided       *Decision    // on Admin; nil: nobody decided
+	HealthPort    int          // which is checked; 0: that of Dial
+	Retired       *Retirements // of its service
+	Want          string       // the release it has to report; empty: any
 	Health        healthcheck.Verdict
 	Identity      Identity
 	// Incarnation rises when all that was found so far no longer counts, as when an operator says that a server is ready

@@ -56,6 +56,7 @@ type ServiceStatus struct {
 	Hold     HoldStatus     `json:"hold"`
 	Sticky   *StickyStatus  `json:"sticky,omitempty"`
 	Queue    *QueueStatus   `json:"queue,omitempty"`
+	Retired  []string       `json:"retired,omitempty"` // the latest releases that never serve again, oldest first
 	// Schema is the newest that any backend said of the database; nil: none does.
 	Schema *SchemaStatus `json:"schema,omitempty"`
 }
@@ -151,7 +152,7 @@ type BackendStatus struct {
 	Cause    *Cause            `json:"cause,omitempty"` // of Admin, when an operator set it
 	Health   healthcheck.State `json:"health"`
 	Reason   string            `json:"reason,omitempty"`      // why it is not up
-	Kind     healthcheck.Kind  `json:"reason_kind,omitempty"` // of Reason: "failed", "draining", "wrong_build", "changed"
+	Kind     healthcheck.Kind  `json:"reason_kind,omitempty"` // of Reason: "failed", "draining", "wrong_build", "changed", "retired"
 	Release  string            `json:"release,omitempty"`
 	Expected string            `json:"expected,omitempty"` // the release it has to report
 	Schema   *SchemaRange      `json:"schema,omitempty"`   // as it says itself
@@ -255,9 +256,11 @@ type Receipt struct {
 
 // Refusal is a change that was not made, and why. Nothing changed.
 type Refusal struct {
-	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping", "schema"
+	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping", "schema", "retired", "blocked", "uncertain"
 	What string
 	Hint string // the next step
+	// Blockers are why a release cannot be retired.
+	Blockers []Blocker
 }
 
 func (r *Refusal) Error() string { return r.What }

@@ -130,6 +130,7 @@ func (p *player) commands() map[string]func(block, []string) {
 		"close":    func(block, []string) { p.c.Close() },
 		"restart":  func(block, []string) { p.restart() },
 		"up":       func(_ block, w []string) { p.servers.up(w[0], w[1:]...) },
+		"silent":   func(_ block, w []string) { p.servers.up("", w...) },
 		"dns":      p.setDNS,
 		"down":     func(b block, w []string) { p.servers.down(strings.Join(b.input, " "), w...) },
 		"wait":     func(_ block, w []string) { p.wait(w[0]) },
@@ -142,6 +143,9 @@ func (p *player) commands() map[string]func(block, []string) {
 		"maint":    func(_ block, w []string) { p.admin(w, Maint) },
 		"pause":    func(_ block, w []string) { p.pause(w) },
 		"resume":   func(_ block, w []string) { p.did(p.c.Resume(p.t.Context(), w[0], nil, operator())) },
+		"retire":   func(_ block, w []string) { p.retire(w) },
+		"lease":    func(_ block, w []string) { p.lease(w) },
+		"hold":     func(_ block, w []string) { p.hold(w[0], w[1]) },
 		"room":     func(_ block, w []string) { p.room(w[0]) },
 		"disk":     func(_ block, w []string) { p.setDisk(w[0]) },
 		"damage":   func(b block, _ []string) { p.disk.damage = strings.Join(b.input, " ") },
@@ -257,6 +261,31 @@ func (p *player) pause(w []string) {
 		want.For = mustDuration(p.t, w[1])
 	}
 	p.did(p.c.Pause(p.t.Context(), w[0], want, operator()))
+}
+
+func (p *player) retire(w []string) {
+	var want RetireWant
+	if len(w) > 2 {
+		want.Wait = mustDuration(p.t, w[2])
+	}
+	p.did(p.c.Retire(p.t.Context(), w[0], w[1], want, operator()))
+}
+
+func (p *player) lease(w []string) {
+	l, err := p.c.PutLease(Lease{Name: w[0], Release: w[1]}, mustDuration(p.t, w[2]))
+	if err != nil {
+		p.did(nil, err)
+		return
+	}
+	p.printf("lease %s of %s for %s", l.Name, l.Release, time.Until(l.Until))
+}
+
+func (p *player) hold(service, release string) {
+	h, err := p.c.HoldRelease(service, release, 0)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.printf("hold %v: %s", h.Hold, h.Why)
 }
 
 func (p *player) room(service string) {

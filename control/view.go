@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Schema: svc.schemaStatus(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc),
+		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -89,7 +89,10 @@ func (svc *Service) rollbackStatus() RollbackStatus {
 	if up < len(p.Backends) {
 		out.Why += ": " + p.absences()
 	}
+	old := svc.retiredBackends(p, false)
 	switch err := svc.mayUse(p, false); {
+	case up == 0 && len(old) > 0:
+		out.Why = p.isRetired(old).Error()
 	case err != nil:
 		out.Ready, out.Schema = false, "refused"
 		out.Why = err.Error()

@@ -24,6 +24,7 @@ const (
 	Draining   Kind = "draining"    // the server itself asks that it gets nothing new
 	WrongBuild Kind = "wrong_build" // well, and of another release than the one that is expected
 	Changed    Kind = "changed"     // well, and of another release than the one that was there before
+	Retired    Kind = "retired"     // well, and of a release that is never to serve again
 )
 
 // DrainingReason is the reason of a server that asks for its own drain, however it does.

@@ -51,6 +51,33 @@ func (l *Ledger) Look(limit int, list ...*drain.Gate) drain.Listing {
 	return out
 }
 
+// Taken is what work is told apart by that is inside of a gate.
+type Taken struct {
+	Gate    *drain.Gate
+	Release string // which the backend reported when it took the work
+	Class   drain.Class
+}
+
+// ByRelease counts what is inside of the gates.
+func (l *Ledger) ByRelease(list ...*drain.Gate) map[Taken]int {
+	out, now, wanted := map[Taken]int{}, time.Now(), newGates(list)
+	l.each(func(ex *Exchange) {
+		if t, ok := ex.taken(wanted, now); ok {
+			out[t]++
+		}
+	})
+	return out
+}
+
+func (ex *Exchange) taken(wanted gates, now time.Time) (Taken, bool) {
+	ex.mu.Lock()
+	defer ex.mu.Unlock()
+	if ex.gate == nil || ex.Backend == nil || !wanted.has(ex.gate) {
+		return Taken{}, false
+	}
+	return Taken{ex.gate, ex.Backend.Release, ex.drainClass(now)}, true
+}
+
 // ByGate counts what is inside of each gate that holds anything.
 func (l *Ledger) ByGate() map[*drain.Gate]map[drain.Class]int {
 	out, now := map[*drain.Gate]map[drain.Class]int{}, time.Now()

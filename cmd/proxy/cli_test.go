@@ -113,7 +113,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	nowhere := "unix://" + filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "history", "stop"} {
+	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
 		got := command(map[string]string{"SLUICE_ADMIN": nowhere}, strings.Fields(args)...)
 		if got.code != exitFailed || !strings.Contains(got.err, "no Sluice answers at "+nowhere) || !strings.Contains(got.err, "sluice run --config") {
 			t.Errorf("%s: exit %d %s", args, got.code, got.err)

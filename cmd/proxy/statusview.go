@@ -38,6 +38,9 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
 	v.schema(w, s)
+	if len(s.Retired) > 0 {
+		fmt.Fprintf(w, "  retired   %s\n", safe(strings.Join(s.Retired, ", ")))
+	}
 	v.hold(w, s.Hold)
 	v.failOpen(w, s.Pools)
 	for _, d := range s.Drift {
