@@ -42,6 +42,30 @@ func TestMovedLinkIsNoStranger(t *testing.T) {
 	})
 }
 
+// TestFolderAfterFlip: a flip that asks for a release is held to it when it is made. The folder may have another one later.
+func TestFolderAfterFlip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web blue=x green=y").withRoots()
+		w.servers.up("v1", "/www/blue", "/www/green")
+		w.mustStart()
+		defer w.c.Close()
+		w.untilUp("web", "blue")
+		if _, err := w.c.Flip(t.Context(), "web", "green", FlipWant{Release: "v2"}, operator()); err == nil {
+			t.Error("a flip to a release that is not there")
+		}
+		if _, err := w.c.Flip(t.Context(), "web", "green", FlipWant{Release: "v1"}, operator()); err != nil {
+			t.Fatal(err)
+		}
+		w.servers.up("v2", "/www/green")
+		w.until("the folder's new release is seen", func() bool {
+			return w.c.State().Backend(Key{"web", "green", "/www/green"}).Health.Release == "v2"
+		})
+		if got := w.choice("web"); got != "/www/green" {
+			t.Errorf("served by %q", got)
+		}
+	})
+}
+
 // TestFolderIsCheckedWithoutHealth: `health: off` is for servers.
 func TestFolderIsCheckedWithoutHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

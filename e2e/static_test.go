@@ -148,6 +148,16 @@ func TestStaticFlips(t *testing.T) {
 	t.Logf("%d flips, %d visits, %.0f assets of the release before", flips, load.visits.Load(), earlier)
 	t.Log(s.must("rollback", "web"))
 	t.Log(s.must("status"))
+	live := s.page()
+	for _, pool := range []string{blue, green} { // a folder is named as a server is
+		s.must("drain", "web", pool)
+	}
+	if status, _, _ := s.fetch("/"); status != 503 {
+		t.Errorf("both folders are drained: %d", status)
+	}
+	s.must("ready", "web", "blue/"+blue)
+	s.must("ready", "web", "green/"+green)
+	s.await("it is served again", func() bool { return s.page() == live })
 }
 
 // TestLinkSwaps moves the link to a site ten thousand times under load, in the ways that tools do it.
