@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"sluice/control"
+	"sluice/deploy"
 	"sluice/drain"
 )
 
@@ -49,6 +50,7 @@ type Options struct {
 	Controller Controller
 	Stop       func(control.Cause) Operation // begins Sluice's own exit; further calls return the same Operation. nil: refused
 	Metrics    http.Handler                  // answers GET /metrics; nil: there are none
+	Rollouts   *deploy.Rollouts              // nil: there are none
 	Token      string                        // demanded on TCP; never on a unix socket, which the file's mode guards
 	Hosts      []string                      // further names that a Host field may have on TCP; loopback is always allowed
 	Now        func() time.Time              // default time.Now

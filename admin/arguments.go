@@ -153,6 +153,19 @@ func (a arguments) duration(name string) (time.Duration, error) {
 	return d, nil
 }
 
+// number is a whole number from 0; nil when it is left out.
+func (a arguments) number(name string) (*int, error) {
+	v, given := a.values[name]
+	if !given {
+		return nil, nil
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 {
+		return nil, badArgument(fmt.Sprintf("%s is %q", name, v), "write a number from 0")
+	}
+	return &n, nil
+}
+
 // count is a whole number from 1 to most; def when it is left out.
 func (a arguments) count(name string, def, most int) (int, error) {
 	v, given := a.values[name]

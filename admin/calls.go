@@ -165,8 +165,14 @@ func (s *Server) setAdmin(verb string) func(http.ResponseWriter, *http.Request, 
 		if err != nil {
 			return err
 		}
+		want := control.AdminWant{IfMatch: seen}
+		if want.Release, err = a.text("release", longestName); err != nil {
+			return err
+		}
+		if want.MinAvailable, err = a.number("min_available"); err != nil {
+			return err
+		}
 		return s.change(w, r, a, verb, func(ctx context.Context, cause control.Cause) (Operation, error) {
-			want := control.AdminWant{IfMatch: seen}
 			return s.opts.Controller.SetAdmin(ctx, a.path[0], backend, pool, control.Admin(verb), want, cause)
 		})
 	}

@@ -71,7 +71,8 @@ func cause(r *http.Request, a arguments, verb string) (control.Cause, error) {
 	if by == "" {
 		by = "operator"
 	}
-	return control.Cause{By: by, Via: "api", Verb: verb, Note: note}, nil
+	rollout, err := a.text("rollout", longestName)
+	return control.Cause{By: by, Via: "api", Verb: verb, Note: note, Rollout: rollout}, err
 }
 
 // change carries out a call that changes something, once for each Idempotency-Key, and follows it as far as asked.

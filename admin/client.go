@@ -155,6 +155,10 @@ type Want struct {
 	Key      string        // Idempotency-Key; "": none
 	MaxCut   *int          // more than this that was cut is a Problem of the outcome; nil: any number is fine
 	Items    int           // how many of what is inside a Progress lists; zero: Sluice's own number
+	// Rollout is the rollout that this is a step of, and MinAvailable how many backends that take requests must be left; of drain,
+	// ready and maint.
+	Rollout      string
+	MinAvailable *int
 	// Progress is told, while waiting, how far it is. nil: nobody asks.
 	Progress func(Progress)
 }
@@ -210,6 +214,15 @@ func (c *Client) SetAdmin(ctx context.Context, service, backend string, admin co
 	query := url.Values{}
 	if want.Pool != "" {
 		query.Set("pool", want.Pool)
+	}
+	if want.Rollout != "" {
+		query.Set("rollout", want.Rollout)
+	}
+	if want.Release != "" {
+		query.Set("release", want.Release)
+	}
+	if want.MinAvailable != nil {
+		query.Set("min_available", strconv.Itoa(*want.MinAvailable))
 	}
 	return c.change(ctx, servicePath(service, "backends/"+url.PathEscape(backend)+"/"+string(admin)), query, want)
 }

@@ -49,6 +49,7 @@ var titles = map[string]string{
 	"conflict":    "The state does not allow it",
 	"generation":  "The state has changed meanwhile",
 	"storage":     "The change could not be saved",
+	"capacity":    "Too few backends would be left",
 	"stopping":    "Sluice is on its way out",
 	"timeout":     "The change was not made in time",
 	"internal":    "Sluice failed",
@@ -90,6 +91,7 @@ var statuses = map[string]int{
 	"uncertain":  http.StatusConflict,
 	"conflict":   http.StatusConflict,
 	"generation": http.StatusPreconditionFailed,
+	"capacity":   http.StatusConflict,
 	"storage":    http.StatusInsufficientStorage,
 	"stopping":   http.StatusServiceUnavailable,
 }

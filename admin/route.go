@@ -44,15 +44,15 @@ func (s *Server) table() []route {
 		call("POST /v1/stop", change, s.stop),
 	}
 	for _, verb := range []string{"drain", "ready", "maint"} {
-		known := drains
+		known := append([]string{"rollout", "min_available"}, drains...)
 		if verb == "ready" {
-			known = change
+			known = append([]string{"rollout", "release"}, change...)
 		}
 		table = append(table,
 			call("POST /v1/services/{service}/backends/{backend}/"+verb, append([]string{"pool"}, known...), s.setAdmin(verb)),
 			call("POST /v1/services/{service}/backends/{pool}/{backend}/"+verb, known, s.setAdmin(verb)))
 	}
-	return table
+	return append(table, s.rolloutCalls()...)
 }
 
 func call(pattern string, known []string, serve func(http.ResponseWriter, *http.Request, arguments) error) route {

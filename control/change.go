@@ -21,6 +21,10 @@ type FlipWant struct {
 // AdminWant is what has to hold for the administration of a backend to be changed.
 type AdminWant struct {
 	IfMatch *uint64
+	// Release is what the backend has to report from now on; of `ready`. Empty: what is expected of it otherwise.
+	Release string
+	// MinAvailable is how many backends of its pool must be left that take requests, when the pool is live. nil: any number.
+	MinAvailable *int
 }
 
 // moment is when a change is decided, and why.
@@ -153,8 +157,27 @@ func setAdmin(service, pool, backend string, admin Admin, want AdminWant, m mome
 		if b.Admin == admin && !(admin == Ready && b.Identity.Stranger) {
 			return s, ErrUnchanged
 		}
-		return s.with(svc.with(b.administered(admin, m)).judged()), nil
+		if err := svc.mayAdminister(b, admin, want); err != nil {
+			return s, err
+		}
+		next := b.administered(admin, m)
+		next.Decided.Release = want.Release
+		return s.with(svc.with(next).judged()), nil
 	}
+}
+
+func (svc *Service) mayAdminister(b *Backend, admin Admin, want AdminWant) error {
+	if admin == Ready {
+		return svc.mayExpect(b.Pool(), want.Release)
+	}
+	if left := svc.Pool(b.Pool()).eligible() - 1; want.MinAvailable != nil && svc.Live == b.Pool() && b.Eligible() && left < *want.MinAvailable {
+		return &Refusal{
+			Kind: "capacity",
+			What: fmt.Sprintf("without %s there would be %d in %s that take requests, and at least %d must be left", b.Address(), left, b.Pool(), *want.MinAvailable),
+			Hint: fmt.Sprintf("see `sluice status %s` for what is out, bring it back, and ask again; or ask for fewer to be left", svc.Name),
+		}
+	}
+	return nil
 }
 
 func (b *Backend) administered(admin Admin, m moment) *Backend {

@@ -10,7 +10,7 @@ import (
 type Entry struct {
 	Seq        uint64    `json:"seq"` // given by the journal
 	Time       time.Time `json:"time"`
-	Kind       string    `json:"kind"` // "change", "start", "stop", "file"; "outcome" where the change itself is too long ago
+	Kind       string    `json:"kind"` // "change", "rollout", "start", "stop", "file"; "outcome" where the change itself is too long ago
 	Generation uint64    `json:"generation"`
 	Service    string    `json:"service,omitempty"`
 	Verb       string    `json:"verb"`

@@ -103,8 +103,8 @@ func (b *Backend) since() time.Time {
 }
 
 // expected is the release that the backend has to report. The file's word comes first; else it is that of the flip that
-// made the pool live, for the backends it spoke of: one that an operator took out or put back later was his to look at. What
-// is in a folder later was put there by him too.
+// made the pool live, for the backends it spoke of: one that an operator took out or put back later was his to look at, and
+// has to report what he said with that, if anything. What is in a folder later was put there by him too.
 func (svc *Service) expected(b *Backend) string {
 	for _, p := range svc.File.Pools {
 		if p.Name == b.Pool() && p.Release != "" {
@@ -112,7 +112,10 @@ func (svc *Service) expected(b *Backend) string {
 		}
 	}
 	d := svc.Decided
-	if d == nil || b.Network == config.NetworkRoot || b.Pool() != svc.Live || b.Decided != nil && b.Decided.At.After(d.At) {
+	if own := b.Decided; own != nil && (d == nil || own.At.After(d.At)) {
+		return own.Release
+	}
+	if d == nil || b.Network == config.NetworkRoot || b.Pool() != svc.Live {
 		return ""
 	}
 	return d.Release

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -23,6 +24,8 @@ type State struct {
 	Order    []string // names of the services as the file has them
 	Leases   map[string]*Lease
 	Digest   string // of the file this State was joined with
+	// Rollouts has, for each service that was ever rolled, the record of the latest rollout. What is in it is none of our business.
+	Rollouts map[string]json.RawMessage
 }
 
 // Change is a pure step from one State to the next. It returns ErrUnchanged when the State already is as wanted, and a

@@ -22,6 +22,8 @@ type Cause struct {
 	Via  string `json:"via"`            // "api", "start", "signal"
 	Verb string `json:"verb"`           // "flip", "rollback", "drain", "ready", "maint", "start", "stop"
 	Note string `json:"note,omitempty"` // given with --note
+	// Rollout is the id of the rollout that the change is a step of.
+	Rollout string `json:"rollout,omitempty"`
 }
 
 // Status is all that there is to see, at one moment. It is what GET /v1/status answers with.
@@ -256,7 +258,7 @@ type Receipt struct {
 
 // Refusal is a change that was not made, and why. Nothing changed.
 type Refusal struct {
-	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping", "schema", "retired", "blocked", "uncertain"
+	Kind string // "unknown", "unhealthy", "release", "conflict", "generation", "storage", "stopping", "schema", "retired", "blocked", "uncertain", "capacity"
 	What string
 	Hint string // the next step
 	// Blockers are why a release cannot be retired.

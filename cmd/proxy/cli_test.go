@@ -59,6 +59,13 @@ func TestUsageErrors(t *testing.T) {
 		{"flip web green --timeout soon", "soon"},
 		{"flip web green --bake 1m", "--bake is not in this version"},
 		{"drain web", "BACKEND is missing"},
+		{"rollout", "SERVICE is missing"},
+		{"rollout web", "--exec CMD is missing"},
+		{"rollout web --exec true --batch 0", "--batch is 0"},
+		{"rollout web --exec true --on-failure panic", "write stop or revert"},
+		{"rollout web --exec true --timeout 0s", "lengths of time"},
+		{"rollout web --show --abort r1", "leave two of them out"},
+		{"rollout web --exec true --max-cut -1", "0 or more"},
 		{"flip web green --max-cut -1", "0 or more"},
 		{"flip web green --max-cut all", "0 or more"},
 		{"flip web green --max-cut 0 --no-wait", "leave one of them out"},
@@ -113,7 +120,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	nowhere := "unix://" + filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
+	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "rollout web --exec true", "rollout web --show", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
 		got := command(map[string]string{"SLUICE_ADMIN": nowhere}, strings.Fields(args)...)
 		if got.code != exitFailed || !strings.Contains(got.err, "no Sluice answers at "+nowhere) || !strings.Contains(got.err, "sluice run --config") {
 			t.Errorf("%s: exit %d %s", args, got.code, got.err)

@@ -15,6 +15,7 @@ import (
 	"sluice/certs"
 	"sluice/config"
 	"sluice/control"
+	"sluice/deploy"
 	"sluice/front"
 	"sluice/healthcheck"
 	"sluice/http1"
@@ -251,7 +252,7 @@ func (p *process) startFront() error {
 
 func (p *process) startAdmin() error {
 	p.admin = admin.New(admin.Options{
-		Controller: admin.Fix(p.control), Stop: p.stop, Token: p.config.Admin.Token,
+		Controller: admin.Fix(p.control), Stop: p.stop, Rollouts: deploy.New(p.control, time.Now), Token: p.config.Admin.Token,
 		Metrics: telemetry.Metrics(telemetry.Sources{
 			Status: p.control.Status, Proxy: p.proxy, Connections: p.front.Connections, Dropped: p.access.Dropped,
 		}),
