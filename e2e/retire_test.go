@@ -12,6 +12,7 @@ import (
 // TestRetire takes v41 out for good: it is blocked by what still serves it, one after the other, and then it never serves
 // again, not even after a kill -9.
 func TestRetire(t *testing.T) {
+	t.Parallel()
 	blue, green := startFronted(t, "v41"), startFronted(t, "v42")
 	services := fmt.Sprintf("services:\n  web:\n    live: blue\n    pools:\n      blue: [%s]\n      green: [%s]\n"+
 		"    health: {path: /health, interval: 300ms, timeout: 250ms, on_change: accept}\n    drain: {timeout: 30s, stream: 6s, websocket: 6s}\n", blue.address, green.address)
@@ -123,4 +124,31 @@ func (s *sluice) holds(release string) (hold bool, why string) {
 		s.t.Fatalf("%d %v", status, answer)
 	}
 	return answer["hold"].(bool), answer["why"].(string)
+}
+
+// TestRetireUnderTraffic: nothing is lost, and no request that began after the receipt is answered by the retired release,
+// whatever is tried.
+func TestRetireUnderTraffic(t *testing.T) {
+	t.Parallel()
+	blue, green := startFronted(t, "v41"), startFronted(t, "v42")
+	s := newSluice(t, twoPools(blue.address, green.address)).start()
+	s.awaitRelease("v41")
+	s.await("green is up", func() bool { return s.backendHealth(green.address) == "up" })
+	traffic := s.gets()
+	s.await("v41 is asked", func() bool { return blue.asked.Load() > 100 })
+	s.must("flip", "web", "green", "--no-wait")
+	blue.become("v43")
+	s.must("retire", "web", "v41", "--wait", "20s")
+	retired := time.Now()
+	blue.become("v41")
+	s.await("it is refused", func() bool { return s.backend(blue.address)["reason_kind"] == "retired" })
+	for _, args := range [][]string{{"rollback", "web"}, {"flip", "web", "blue"}, {"ready", "web", blue.address, "--wait", "--timeout", "2s"}} {
+		if out, code := s.cli(args...); code == 0 {
+			t.Errorf("%v: %s", args, out)
+		}
+	}
+	if old, is := traffic.AnsweredBy("v41", retired), traffic.AnsweredBy("v42", retired); old != 0 || is == 0 {
+		t.Errorf("%d answers of v41 to requests that began after the receipt, and %d of v42", old, is)
+	}
+	s.noneLost(traffic)
 }
