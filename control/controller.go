@@ -204,8 +204,8 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	go c.sweep()
 	go c.runEjector()
 	go c.heed()
-	go c.endPauses()
-	go c.endKeeps()
+	go c.whenDue(c.endDue)
+	go c.whenDue(c.endDueKeeps)
 	return next, nil
 }
 

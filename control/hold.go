@@ -294,27 +294,6 @@ func (c *Controller) gaps(was, next *now) (events []Event) {
 // retryEnd is how soon the end of a pause that could not be saved is tried again.
 const retryEnd = time.Second
 
-// endPauses is the goroutine that ends each pause when its length is over.
-func (c *Controller) endPauses() {
-	defer c.running.Done()
-	for {
-		news := c.news.wait()
-		wait, any := c.endDue()
-		timer := time.NewTimer(wait)
-		if !any {
-			timer.Stop()
-		}
-		select {
-		case <-timer.C:
-		case <-news:
-		case <-c.ctx.Done():
-			timer.Stop()
-			return
-		}
-		timer.Stop()
-	}
-}
-
 // endDue ends what is due, and says how long it is to the next.
 func (c *Controller) endDue() (wait time.Duration, any bool) {
 	wait = longestPause

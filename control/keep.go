@@ -80,27 +80,6 @@ func (svc *Service) keepsNobody() *Service {
 // keptLook is how often it is looked whether those who are kept still come.
 const keptLook = time.Second
 
-// endKeeps is the goroutine that ends each keeping when its time is over, or nobody has come for long.
-func (c *Controller) endKeeps() {
-	defer c.running.Done()
-	for {
-		news := c.news.wait()
-		wait, any := c.endDueKeeps()
-		timer := time.NewTimer(wait)
-		if !any {
-			timer.Stop()
-		}
-		select {
-		case <-timer.C:
-		case <-news:
-		case <-c.ctx.Done():
-			timer.Stop()
-			return
-		}
-		timer.Stop()
-	}
-}
-
 // endDueKeeps ends what is due, and says how long it is to the next look.
 func (c *Controller) endDueKeeps() (wait time.Duration, any bool) {
 	n, at := c.now.Load(), c.opts.Now()
