@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"strings"
 	"testing"
@@ -53,6 +54,38 @@ func (s *setup) speak(nc net.Conn) {
 	io.WriteString(nc, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if answer, err := io.ReadAll(nc); err != nil || !strings.Contains(string(answer), "Connection: close\r\n") || !strings.HasSuffix(string(answer), "ok") {
 		s.t.Errorf("%q, %v", answer, err)
+	}
+}
+
+// TestExitTellsOfWhatEndsWhileItWaits: the receipt counts from when the exit began.
+func TestExitTellsOfWhatEndsWhileItWaits(t *testing.T) {
+	answer := make(chan struct{})
+	s := newSetup(t, protocols[0], func(w http.ResponseWriter, r *http.Request) {
+		<-answer
+		io.WriteString(w, "ok")
+	})
+	done := make(chan string, 1)
+	go func() {
+		_, body := s.get("/")
+		done <- body
+	}()
+	s.waitFor("the request is inside", func() bool { return s.backend.Gate.Inside() == 1 })
+	nc, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	drained := make(chan drain.Report, 1)
+	go func() {
+		drained <- s.front.Drain(context.Background(), 100*time.Millisecond, drain.Policy{Timeout: 5 * time.Second})
+	}()
+	s.waitFor("the exit has begun", func() bool { return s.front.draining.Load() })
+	time.Sleep(3 * deferredLook)
+	close(answer)
+	<-done
+	report := <-drained
+	if report.Found != 1 || report.Finished != 1 || report.Classes[drain.Request].Finished != 1 || report.Took < deferFor/2 {
+		t.Errorf("%s", report)
 	}
 }
 

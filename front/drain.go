@@ -19,8 +19,9 @@ const idleTick = 50 * time.Millisecond
 // on HTTP/2), closes idle ones after grace, waits for what is inside, cuts it at its deadline, and reports. After it
 // nothing is open. A cancelled ctx ends it at once.
 func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Policy) drain.Report {
+	began := time.Now()
 	s.draining.Store(true)
-	s.awaitDeferred()
+	ended := s.awaitOpening()
 	s.acceptRest()
 	s.stop()
 	ctx, cancel := context.WithCancel(ctx)
@@ -33,7 +34,26 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 		Policy: policy, Carriers: true,
 	})
 	s.Close()
+	report.Add(ended)
+	report.Took = time.Since(began)
 	return report
+}
+
+// awaitOpening waits for connections that are being opened, and returns what was inside before and has ended since.
+func (s *Server) awaitOpening() (ended drain.Report) {
+	before := s.opts.Proxy.Ledger.Inside()
+	s.awaitDeferred()
+	still := map[any]bool{}
+	for _, it := range s.opts.Proxy.Ledger.Inside() {
+		still[it.Key] = true
+	}
+	for _, it := range before {
+		if !still[it.Key] {
+			one := drain.Count{Found: 1, Finished: 1}
+			ended.Add(drain.Report{Count: one, Classes: map[drain.Class]drain.Count{it.Class: one}})
+		}
+	}
+	return ended
 }
 
 // longAgo is a deadline that ends a wait at once.
