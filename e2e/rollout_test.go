@@ -16,13 +16,18 @@ import (
 
 // restartScript ends the app at SLUICE_BACKEND abruptly and starts SLUICE_RELEASE there. With a file named fail-PORT it fails
 // between the two, and with one named hold-PORT it waits. Each run is written down.
+//
+// A process is gone when nothing holds its port any more: when the last of its threads has ended, reaped by somebody or not.
 const restartScript = `set -eu
 cd "$FARM"
+gone() {
+  [ ! -e "/proc/$1" ] || { [ "$(ls "/proc/$1/task" 2>/dev/null | wc -l)" -le 1 ] && grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+}
 echo "$SLUICE_SERVICE $SLUICE_POOL $SLUICE_HOST:$SLUICE_PORT $SLUICE_RELEASE" >>runs
 if [ -e "$SLUICE_PORT.pid" ]; then
   pid=$(cat "$SLUICE_PORT.pid")
   kill -9 "$pid" 2>/dev/null || true
-  while readlink "/proc/$pid/exe" >/dev/null 2>&1; do sleep 0.02; done
+  until gone "$pid"; do sleep 0.02; done
 fi
 while [ -e "hold-$SLUICE_PORT" ]; do sleep 0.02; done
 if [ -e "fail-$SLUICE_PORT" ]; then exit 7; fi
@@ -197,7 +202,7 @@ func TestRolloutLosesNothing(t *testing.T) {
 	}
 
 	f.write("fail-"+portOfApp(f.addresses[1]), "")
-	out, code := s.cli("rollout", "web", "--release", "v3", "--exec", f.command())
+	out, code := s.cli("rollout", "web", "--release", "v3", "--exec", f.command(), "--timeout", "20s")
 	id, status, steps := s.rolloutOf()
 	if code != 1 || status != "stopped" || steps != "done failed waiting " || !strings.Contains(out, "--resume "+id) || !strings.Contains(out, "exit status 7") {
 		t.Errorf("exit %d, %s: %s\n%s", code, status, steps, out)
