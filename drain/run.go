@@ -27,6 +27,11 @@ func (p Policy) Deadline(c Class) time.Duration {
 	}
 }
 
+// Sooner returns the policy of a drain that was decided on a while ago.
+func (p Policy) Sooner(ago time.Duration) Policy {
+	return Policy{Timeout: max(0, p.Timeout-ago), Stream: max(0, p.Stream-ago), WebSocket: max(0, p.WebSocket-ago)}
+}
+
 // longest is the deadline after which nothing may be inside.
 func (p Policy) longest() time.Duration { return max(p.Timeout, p.Stream, p.WebSocket) }
 

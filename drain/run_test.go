@@ -331,3 +331,10 @@ func TestALookThatTakesLongIsTakenSeldom(t *testing.T) {
 		}
 	})
 }
+
+func TestSooner(t *testing.T) {
+	got := Policy{Timeout: 3 * time.Second, Stream: time.Second, WebSocket: 500 * time.Millisecond}.Sooner(time.Second)
+	if got != (Policy{Timeout: 2 * time.Second}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -31,7 +31,7 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 	report := drain.Run(ctx, drain.Job{
 		Gates:  []*drain.Gate{s.gate},
 		Inside: func() []drain.Item { return s.opts.Proxy.Ledger.Inside() },
-		Policy: policy, Carriers: true,
+		Policy: policy.Sooner(time.Since(began)), Carriers: true,
 	})
 	s.Close()
 	report.Add(ended)
