@@ -82,6 +82,12 @@ func wholeService(t *testing.T, s *Service) {
 		total := 0
 		for _, b := range p.Backends {
 			total += b.Weight
+			if p.Root != "" {
+				if b.Network != "root" || b.Dial != p.Root || !strings.HasPrefix(p.Root, "/") {
+					t.Errorf("folder %q is %+v", p.Root, b)
+				}
+				continue
+			}
 			again := Backend{Weight: b.Weight, MaxConnections: b.MaxConnections, HealthPort: b.HealthPort}
 			(&input{}).value("again", b.Address).address(&again)
 			if again != b {
