@@ -193,18 +193,6 @@ func (p *Pool) keeping(old savedBackend) *Pool {
 	return &next
 }
 
-// withPool returns a Service in which p stands in the place of the pool of its name.
-func (svc *Service) withPool(p *Pool) *Service {
-	next := *svc
-	next.Pools = slices.Clone(svc.Pools)
-	for i, old := range next.Pools {
-		if old.Name == p.Name {
-			next.Pools[i] = p
-		}
-	}
-	return &next
-}
-
 // outgrown is a Change that takes out of a pool what only stood in for something else, and what is down and denied by the
 // DNS: there both agree that the server is gone, and its address may soon be another's.
 func outgrown(service, pool string) Change {

@@ -165,11 +165,21 @@ func (s State) with(svc *Service) State {
 
 // with returns a Service in which b stands in the place of the backend of its key.
 func (svc *Service) with(b *Backend) *Service {
+	p := svc.Pool(b.Pool())
+	if p == nil {
+		next := *svc
+		return &next
+	}
+	return svc.withPool(p.with(b))
+}
+
+// withPool returns a Service in which p stands in the place of the pool of its name.
+func (svc *Service) withPool(p *Pool) *Service {
 	next := *svc
 	next.Pools = slices.Clone(svc.Pools)
-	for i, p := range next.Pools {
-		if p.Name == b.Pool() {
-			next.Pools[i] = p.with(b)
+	for i, old := range next.Pools {
+		if old.Name == p.Name {
+			next.Pools[i] = p
 		}
 	}
 	return &next

@@ -23,10 +23,15 @@ type changeFlags struct {
 
 func (f *changeFlags) add(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&f.timeout, "timeout", 0, "wait no longer than this; exit code 3 when it is not done by then")
+	f.addCause(cmd)
+	cmd.Flags().StringVar(&f.key, "key", "", "Idempotency-`KEY`: asked again with it, the change is made once")
+}
+
+// addCause is what each change has.
+func (f *changeFlags) addCause(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.note, "note", "", "`TEXT` for the history: why")
 	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` for the history: who (default: the user at the socket)")
 	cmd.Flags().Uint64Var(&f.ifMatch, "if-match", 0, "refuse unless the state is still at this `GENERATION`")
-	cmd.Flags().StringVar(&f.key, "key", "", "Idempotency-`KEY`: asked again with it, the change is made once")
 }
 
 // addForce is for what a schema that does not fit refuses.

@@ -35,9 +35,7 @@ func (c *cli) retireCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 0, "wait this `LONG` for what is in the way")
-	cmd.Flags().StringVar(&f.note, "note", "", "`TEXT` for the history: why")
-	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` for the history: who (default: the user at the socket)")
-	cmd.Flags().Uint64Var(&f.ifMatch, "if-match", 0, "refuse unless the state is still at this `GENERATION`")
+	f.addCause(cmd)
 	return cmd
 }
 
