@@ -2,14 +2,14 @@ package proxy
 
 import "sluice/upstream"
 
-// claim finds the service and enters a backend of its live pool. A gate that was closed in between means that there is a
+// claim finds the service and enters a backend of the pool that the request goes to. A gate that was closed in between means that there is a
 // newer snapshot: the request goes by that one.
 func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	defer ex.unqueue()
 	for {
 		s, refusal := p.route(ex)
 		ex.keepPlace()
-		if refusal == nil && ex.Service.Hold {
+		if refusal == nil && ex.holds() {
 			ex.unqueue()
 			if refusal = p.wait(ex); refusal == nil {
 				continue
@@ -42,7 +42,8 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	}
 }
 
-// route finds the service in the snapshot of the moment, and refuses what it would take from nobody.
+// route finds the service in the snapshot of the moment, and the pool of it that the request goes to, and refuses what it
+// would take from nobody.
 func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 	s := p.live.Load()
 	if err := ex.find(s); err != nil {
@@ -51,5 +52,9 @@ func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 	if ex.Service.exceeds(ex.Request.Framing.Length) {
 		return s, errBodyLarge
 	}
+	ex.pool = ex.Service.Live
 	return s, nil
 }
+
+// holds reports that the request waits: nobody of the live pool takes it, and it is for no other one.
+func (ex *Exchange) holds() bool { return ex.Service.Hold && ex.pool == ex.Service.Live }

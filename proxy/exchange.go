@@ -72,6 +72,7 @@ type Exchange struct {
 	Close    bool          // the client's connection cannot carry another request
 	Tunneled bool          // the connection was used for another protocol and is spent
 
+	pool     *upstream.Pool // that it goes to; nil: no service was found yet
 	response message.Head
 	id       requestID
 	scratch  []byte // holds what is added to a head
@@ -118,7 +119,7 @@ func NewExchange(client Client, peer *Peer) *Exchange {
 // Reset readies the exchange for the next request, whose head may have been read already.
 func (ex *Exchange) Reset(began time.Time) {
 	ex.Began = began
-	ex.Service, ex.Backend, ex.Err = nil, nil, nil
+	ex.Service, ex.pool, ex.Backend, ex.Err = nil, nil, nil, nil
 	ex.Status, ex.BytesIn, ex.BytesOut, ex.Retries, ex.Waited = 0, 0, 0, 0, 0
 	ex.Close, ex.Tunneled, ex.begun, ex.broken = false, false, false, false
 	ex.last, ex.guest, ex.Held = nil, nil, 0

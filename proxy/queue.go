@@ -33,10 +33,10 @@ func (ex *Exchange) claimInTurn() (upstream.Lease, error) {
 	svc := ex.Service
 	switch {
 	case ex.queued.place == nil && svc.Line.Waiting() > 0 && svc.Queue.Requests > 0,
-		ex.queued.place != nil && !ex.queued.place.First(svc.Live):
+		ex.queued.place != nil && !ex.queued.place.First(ex.pool):
 		return upstream.Lease{}, upstream.ErrFull
 	}
-	return svc.Live.ClaimFor(&ex.tried, ex.wish())
+	return ex.pool.ClaimFor(&ex.tried, ex.wish())
 }
 
 // queue has a request that found all backends full wait until it is worth looking again. It takes a place in the queue

@@ -71,7 +71,7 @@ type hold struct {
 	found brought
 }
 
-// wish is what the request asks of the service's pool.
+// wish is what the request asks of its pool.
 func (ex *Exchange) wish() (ask upstream.Ask) {
 	svc := ex.Service
 	if s := svc.Sticky; s != nil {
@@ -82,7 +82,7 @@ func (ex *Exchange) wish() (ask upstream.Ask) {
 			ask.Pin = ex.hold.pin.id
 		}
 	}
-	if svc.Live.Balance == upstream.Hash {
+	if ex.pool.Balance == upstream.Hash {
 		ask.Key = ex.hashKey(&svc.HashBy)
 	}
 	return ask
