@@ -20,7 +20,7 @@ import (
 
 // floors is the table of ARCHITECTURE.md: a package imports only from lower floors.
 var floors = map[string]int{
-	"message": 0, "drain": 0, "healthcheck": 0, "config": 0, "certs": 0, "journal": 0, "names": 0, "demo": 0, "static": 0,
+	"message": 0, "drain": 0, "healthcheck": 0, "config": 0, "certs": 0, "journal": 0, "names": 0, "demo": 0, "static": 0, "judge": 0,
 	"http1":     1,
 	"upstream":  2,
 	"proxy":     3,

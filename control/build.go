@@ -37,6 +37,7 @@ type builder struct {
 	options  upstream.Options
 	suspect  func()                     // a request failed: there may be somebody to eject
 	counters map[string]*proxy.Counters // one for each service name there ever was; only added to
+	figures  map[poolKey]*proxy.Figures // the same for each pool
 	rooms    map[string]*proxy.Room     // the same
 	lines    map[string]*upstream.Queue // the same
 	secret   []byte                     // signs the cookies of services without one of their own
@@ -50,7 +51,7 @@ func newBuilder(o Options, suspect func()) *builder {
 		options: upstream.Options{Queues: &o.Proxy.Queues, Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
-		counters: map[string]*proxy.Counters{}, rooms: map[string]*proxy.Room{}, lines: map[string]*upstream.Queue{},
+		counters: map[string]*proxy.Counters{}, figures: map[poolKey]*proxy.Figures{}, rooms: map[string]*proxy.Room{}, lines: map[string]*upstream.Queue{},
 	}
 }
 
@@ -117,6 +118,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Line:     bd.line(svc.Name),
 		Resend:   &proxy.Resend{Attempts: svc.File.Retry.Attempts, Share: float64(svc.File.Retry.Budget) / 100},
 		Counters: bd.counter(svc.Name),
+		Figures:  bd.figuresOf(svc),
 		Hold:     gap.hold, Planned: gap.planned, Check: checkedPath(&svc.File.Health), Holds: holdsOf(&svc.File.Hold), Room: bd.room(svc.Name),
 	}
 	return one

@@ -11,7 +11,9 @@ import (
 // called while the lease is held, so that a drain cannot be over before it knows.
 func (p *Proxy) ended(ex *Exchange, lease *upstream.Lease, err error) error {
 	err = ex.missed(lease, err)
-	ex.again = err != nil && ex.mayRepeat(err)
+	if ex.again = err != nil && ex.mayRepeat(err); ex.again {
+		ex.countReset(lease.Backend, err)
+	}
 	if gate := lease.Backend.Gate; gate.Closed() {
 		gate.Ended(p.ending(ex, err))
 	}

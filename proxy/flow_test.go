@@ -104,7 +104,7 @@ func TestBytesAreCountedWhileTheyMove(t *testing.T) {
 	b.head()
 	b.expect(enough)
 	it := w.awaitItem("an upload is counted", moved(int64(len(enough)), 0))
-	if it.Class != drain.Upload || it.Service != "web" || it.Route != "/" || it.Path != "/up" || it.Pool != "" || it.Backend != w.origins[0].Name {
+	if it.Class != drain.Upload || it.Service != "web" || it.Route != "/" || it.Path != "/up" || it.Pool != "blue" || it.Backend != w.origins[0].Name {
 		t.Errorf("%+v", it)
 	}
 	c.send(rest)

@@ -73,6 +73,7 @@ func (p *Proxy) Serve(ex *Exchange) {
 	took := time.Since(ex.Began)
 	if ex.Service != nil {
 		ex.Service.add(ex, took)
+		ex.countForPool()
 	}
 	if p.observer != nil {
 		p.observer.Done(ex, took)

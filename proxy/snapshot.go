@@ -42,6 +42,7 @@ type Service struct {
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by
 	*Counters
+	Figures []*Figures // of each of its pools; NewSnapshot makes those of the live one where there are none
 
 	Hold    bool   // requests wait in Room: the service is paused, or nobody is there who could take them and it asks for that
 	Planned bool   // and that is the operator's doing
@@ -65,6 +66,9 @@ func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 	for _, svc := range services {
 		if svc.Counters == nil {
 			svc.Counters = &Counters{}
+		}
+		if svc.Figures == nil && svc.Live != nil {
+			svc.Figures = []*Figures{{Pool: svc.Live.Name}}
 		}
 		if svc.Resend == nil {
 			svc.Resend = defaultResend

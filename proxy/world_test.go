@@ -134,7 +134,7 @@ func newOrigin(t *testing.T) *origin {
 func backendOf(l net.Listener) *upstream.Backend {
 	return &upstream.Backend{
 		Endpoint: upstream.NewEndpoint("tcp", l.Addr().String(), upstream.Options{Known: time.Minute}),
-		Name:     l.Addr().String(), Weight: 1, Gate: drain.NewGate(),
+		Pool:     "blue", Name: l.Addr().String(), Weight: 1, Gate: drain.NewGate(),
 	}
 }
 

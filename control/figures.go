@@ -1,0 +1,35 @@
+package control
+
+import (
+	"sluice/judge"
+	"sluice/proxy"
+)
+
+// poolKey names a pool among those of all services.
+type poolKey struct{ service, pool string }
+
+// figuresOf returns those of each pool of a service, with what they counted before.
+func (bd *builder) figuresOf(svc *Service) []*proxy.Figures {
+	all := make([]*proxy.Figures, 0, len(svc.Pools))
+	for _, p := range svc.Pools {
+		at := poolKey{svc.Name, p.Name}
+		if bd.figures[at] == nil {
+			bd.figures[at] = &proxy.Figures{Pool: p.Name}
+		}
+		all = append(all, bd.figures[at])
+	}
+	return all
+}
+
+// Sample returns how a pool has served since the process began, and whether there is such a pool.
+func (c *Controller) Sample(service, pool string) (s judge.Sample, ok bool) {
+	one := c.now.Load().built.services[service]
+	if one == nil {
+		return s, false
+	}
+	f := one.service.FiguresOf(pool)
+	if f == nil {
+		return s, false
+	}
+	return f.Sample(), true
+}
