@@ -25,6 +25,11 @@ var listenConfig = net.ListenConfig{KeepAlive: -1, Control: func(network, _ stri
 	if network == "unix" {
 		return nil
 	}
+	return prepare(raw)
+}}
+
+// prepare sets what connections inherit, on a listener.
+func prepare(raw syscall.RawConn) error {
 	return raw.Control(func(fd uintptr) {
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1)
@@ -32,7 +37,7 @@ var listenConfig = net.ListenConfig{KeepAlive: -1, Control: func(network, _ stri
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, keepAlive)
 		unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, int(deferFor/time.Second))
 	})
-}}
+}
 
 // acceptor is a listener in plain text. It passes by what the net package does for each connection: one of which nothing
 // is known but its descriptor and its peer costs one system call.

@@ -21,12 +21,15 @@ const idleTick = 50 * time.Millisecond
 func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Policy) drain.Report {
 	began := time.Now()
 	s.draining.Store(true)
-	ended := s.awaitOpening()
-	s.acceptRest()
-	s.stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go s.closeIdle(ctx, grace)
+	before := s.opts.Proxy.Ledger.Inside()
+	s.serveOn(ctx, began, before, grace, policy)
+	s.awaitDeferred()
+	ended := s.endedOf(before)
+	s.acceptRest()
+	s.stop()
 	go s.h2.goAway(ctx)
 	report := drain.Run(ctx, drain.Job{
 		Gates:  []*drain.Gate{s.gate},
@@ -39,14 +42,9 @@ func (s *Server) Drain(ctx context.Context, grace time.Duration, policy drain.Po
 	return report
 }
 
-// awaitOpening waits for connections that are being opened, and returns what was inside before and has ended since.
-func (s *Server) awaitOpening() (ended drain.Report) {
-	before := s.opts.Proxy.Ledger.Inside()
-	s.awaitDeferred()
-	still := map[any]bool{}
-	for _, it := range s.opts.Proxy.Ledger.Inside() {
-		still[it.Key] = true
-	}
+// endedOf is what of the work there was has ended since.
+func (s *Server) endedOf(before []drain.Item) (ended drain.Report) {
+	still := s.stillInside(before)
 	for _, it := range before {
 		if !still[it.Key] {
 			one := drain.Count{Found: 1, Finished: 1}
@@ -54,6 +52,24 @@ func (s *Server) awaitOpening() (ended drain.Report) {
 		}
 	}
 	return ended
+}
+
+// stillInside are the keys of those items that have not ended.
+func (s *Server) stillInside(items []drain.Item) map[any]bool {
+	still := map[any]bool{}
+	if len(items) == 0 {
+		return still
+	}
+	now := map[any]bool{}
+	for _, it := range s.opts.Proxy.Ledger.Inside() {
+		now[it.Key] = true
+	}
+	for _, it := range items {
+		if now[it.Key] {
+			still[it.Key] = true
+		}
+	}
+	return still
 }
 
 // longAgo is a deadline that ends a wait at once.

@@ -3,7 +3,6 @@
 package front
 
 import (
-	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -39,6 +38,7 @@ type Options struct {
 	MaxConnections int                 // further ones are closed at once; 0 is no limit
 	Clock          *http1.Clock        // ticked by the server; nil: it has one of its own
 	MaxRequests    int                 // on one connection; 0 is no limit
+	Inherited      *Inherited          // listeners that came with the process; nil: none
 	Random         func() float64      // in [0, 1); nil: rand.Float64
 	Event          func(string, error) // told what went wrong with a listener; may be nil
 }
@@ -48,6 +48,7 @@ type Server struct {
 	opts     Options
 	gate     *drain.Gate // counts connections
 	draining atomic.Bool
+	inherits atomic.Bool    // some of the listeners were passed on
 	accepts  sync.WaitGroup // accept loops
 	owned    sync.WaitGroup // the watch
 	h2       *http2Front
@@ -105,18 +106,29 @@ func (e *ListenError) Error() string {
 func (e *ListenError) Unwrap() error { return e.Err }
 
 // Listen opens a listener and serves it. scheme is "http", or "https" and then conf must be set. It returns the address,
-// which tells the port where 0 was asked for, or a *ListenError.
+// which tells the port where 0 was asked for, or a *ListenError. Where sockets were passed on for the address, it serves
+// those.
 func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.Addr, error) {
-	l, err := listenConfig.Listen(context.Background(), network, address)
+	all, err := s.listen(network, address)
+	for _, l := range all {
+		if err == nil {
+			err = s.serveListener(l, scheme, conf)
+		}
+	}
 	if err != nil {
 		return nil, &ListenError{Address: address, Err: err}
 	}
+	return all[0].Addr(), nil
+}
+
+// serveListener starts the accept loop of a listener.
+func (s *Server) serveListener(l net.Listener, scheme string, conf *tls.Config) error {
 	run := func() { s.accept(l, conf) }
 	if scheme == "http" {
 		a, err := s.newAcceptor(l)
 		if err != nil {
 			l.Close()
-			return nil, &ListenError{Address: address, Err: err}
+			return err
 		}
 		l, run = a, a.run
 	}
@@ -125,7 +137,7 @@ func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.
 	s.mu.Unlock()
 	s.accepts.Add(1)
 	go run()
-	return l.Addr(), nil
+	return nil
 }
 
 // accept is the goroutine of a listener with TLS; it ends when the listener is closed, or closes it when its deadline is

@@ -1,0 +1,222 @@
+package front
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/drain"
+)
+
+// holder is who holds a socket while servers come and go.
+type holder struct {
+	t *testing.T
+	l *net.TCPListener
+}
+
+func newHolder(t *testing.T, address string) holder {
+	t.Helper()
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return holder{t, l.(*net.TCPListener)}
+}
+
+func (h holder) pass(to *Inherited) {
+	h.t.Helper()
+	f, err := h.l.File()
+	if err == nil {
+		err = to.Add(f, "http")
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// inherits makes a server of the options that has the holder's socket.
+func (h holder) inherits(s *setup) *Server {
+	h.t.Helper()
+	in := &Inherited{}
+	h.pass(in)
+	front := New(Options{Proxy: s.proxy, Timeouts: s.front.opts.Timeouts, Inherited: in})
+	h.t.Cleanup(front.Close)
+	if at, err := front.Listen("http", "tcp", h.l.Addr().String(), nil); err != nil || at.String() != h.l.Addr().String() {
+		h.t.Fatal(at, err)
+	}
+	return front
+}
+
+func (h holder) ask(what string) *http.Response {
+	h.t.Helper()
+	nc, err := net.Dial("tcp", h.l.Addr().String())
+	if err != nil {
+		h.t.Fatalf("%s: %v", what, err)
+	}
+	h.t.Cleanup(func() { nc.Close() })
+	nc.SetDeadline(time.Now().Add(5 * time.Second))
+	io.WriteString(nc, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	res, err := http.ReadResponse(bufio.NewReader(nc), nil)
+	if err != nil {
+		h.t.Fatalf("%s: %v", what, err)
+	}
+	return res
+}
+
+// TestInheritedRefusesNobody: while something from before is inside, those who come are answered; those who come when
+// nobody runs are answered by the next one.
+func TestInheritedRefusesNobody(t *testing.T) {
+	slow := make(chan struct{})
+	s := newSetup(t, protocols[0], func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			<-slow
+		}
+		io.WriteString(w, "ok")
+	})
+	h := newHolder(t, "127.0.0.1:0")
+	first := h.inherits(s)
+	if res := h.ask("before"); res.Close {
+		t.Error("a connection was not kept before the exit")
+	}
+	inside := make(chan error, 1)
+	go func() {
+		res, err := http.Get("http://" + h.l.Addr().String() + "/slow")
+		if err == nil {
+			res.Body.Close()
+		}
+		inside <- err
+	}()
+	s.waitFor("the slow request is inside", func() bool { return s.backend.Gate.Inside() == 1 })
+	drained := make(chan drain.Report, 1)
+	go func() {
+		drained <- first.Drain(context.Background(), 10*time.Millisecond, drain.Policy{Timeout: time.Minute, Stream: time.Minute, WebSocket: time.Minute})
+	}()
+	s.waitFor("the exit has begun", first.draining.Load)
+	time.Sleep(100 * time.Millisecond) // well beyond the grace
+	if res := h.ask("in the exit"); !res.Close {
+		t.Error("a connection was kept in an exit")
+	}
+	close(slow)
+	if report := <-drained; report.Found != 1 || report.Finished != 1 || report.Took > 15*time.Second {
+		t.Errorf("%s", report)
+	}
+	if err := <-inside; err != nil {
+		t.Error(err)
+	}
+
+	waiting := make(chan *http.Response, 1)
+	go func() { waiting <- h.ask("while nobody runs") }()
+	time.Sleep(100 * time.Millisecond)
+	second := h.inherits(s)
+	if res := <-waiting; res.StatusCode != 200 {
+		t.Error(res.Status)
+	}
+	second.Close()
+	if _, err := net.Dial("tcp", h.l.Addr().String()); err != nil {
+		t.Errorf("the socket did not outlive the server: %v", err)
+	}
+}
+
+// TestInheritedDoesNotWaitForLongWork: who holds on for longer than half a deadline keeps nobody else waiting for more.
+func TestInheritedDoesNotWaitForLongWork(t *testing.T) {
+	end := make(chan struct{})
+	defer close(end)
+	s := newSetup(t, protocols[0], func(w http.ResponseWriter, r *http.Request) { <-end })
+	h := newHolder(t, "127.0.0.1:0")
+	front := h.inherits(s)
+	go http.Get("http://" + h.l.Addr().String())
+	s.waitFor("it is inside", func() bool { return s.backend.Gate.Inside() == 1 })
+	report := front.Drain(context.Background(), 0, drain.Policy{Timeout: time.Second, Stream: 400 * time.Millisecond, WebSocket: time.Second})
+	if report.Cut != 1 || report.Took < time.Second || report.Took > 10*time.Second {
+		t.Errorf("%s", report)
+	}
+}
+
+func TestWhichSocketIsForWhichAddress(t *testing.T) {
+	h := newHolder(t, "0.0.0.0:0")
+	six, err := net.Listen("tcp6", strings.Replace(h.l.Addr().String(), "0.0.0.0", "[::]", 1))
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	defer six.Close()
+	in := &Inherited{}
+	defer in.Close()
+	h.pass(in)
+	holder{t, six.(*net.TCPListener)}.pass(in)
+	_, port, _ := net.SplitHostPort(h.l.Addr().String())
+	for address, n := range map[string]int{
+		":" + port: 2, "0.0.0.0:" + port: 1, "[::]:" + port: 1, "127.0.0.1:" + port: 0, ":1": 0, "nowhere.invalid:" + port: 0,
+	} {
+		if got := len(in.all(address)); got != n {
+			t.Errorf("%s: %d sockets, want %d", address, got, n)
+		}
+	}
+	if err := in.Left([]string{":" + port}); err != nil {
+		t.Error(err)
+	}
+	err = in.Left([]string{"0.0.0.0:" + port, "127.0.0.1:80"})
+	if err == nil || !strings.Contains(err.Error(), `"http"`) || !strings.Contains(err.Error(), "write http://[::]:"+port) {
+		t.Error(err)
+	}
+	if (*Inherited)(nil).Has(":"+port) || (*Inherited)(nil).Left(nil) != nil {
+		t.Error("nothing was passed on")
+	}
+}
+
+// TestListenTwiceOnWhatWasPassed: one socket has one accept loop.
+func TestListenTwiceOnWhatWasPassed(t *testing.T) {
+	s := newSetup(t, protocols[0], ok)
+	h := newHolder(t, "127.0.0.1:0")
+	front := h.inherits(s)
+	if _, err := front.Listen("http", "tcp", h.l.Addr().String(), nil); err == nil || !strings.Contains(err.Error(), "twice") {
+		t.Error(err)
+	}
+}
+
+func TestWhatIsNoListenerIsRefused(t *testing.T) {
+	h := newHolder(t, "127.0.0.1:0")
+	open := map[string]func() (*os.File, error){
+		"no socket": func() (*os.File, error) { return os.Open(os.DevNull) },
+		"no stream socket": func() (*os.File, error) {
+			pc, err := net.ListenPacket("udp", "127.0.0.1:0")
+			if err != nil {
+				return nil, err
+			}
+			defer pc.Close()
+			return pc.(*net.UDPConn).File()
+		},
+		"Accept=no": func() (*os.File, error) {
+			nc, err := net.Dial("tcp", h.l.Addr().String())
+			if err != nil {
+				return nil, err
+			}
+			defer nc.Close()
+			return nc.(*net.TCPConn).File()
+		},
+		"no TCP socket": func() (*os.File, error) {
+			l, err := net.Listen("unix", t.TempDir()+"/s")
+			if err != nil {
+				return nil, err
+			}
+			t.Cleanup(func() { l.Close() })
+			return l.(*net.UnixListener).File()
+		},
+		"not open": func() (*os.File, error) { return os.NewFile(1000, "gone"), nil },
+	}
+	for says, file := range open {
+		f, err := file()
+		if err != nil {
+			t.Fatal(says, err)
+		}
+		if err := (&Inherited{}).Add(f, "web"); err == nil || !strings.Contains(err.Error(), says) || !strings.Contains(err.Error(), `"web"`) {
+			t.Errorf("%s: %v", says, err)
+		}
+	}
+}
