@@ -85,6 +85,7 @@ func (p *process) stop(cause control.Cause) admin.Operation {
 	began, policy := receipt.Began, p.exitPolicy()
 	if p.exit.begin(receipt, func(limit int) drain.Listing { return p.insideUntil(limit, began, policy) }) {
 		p.control.Stopping(cause)
+		p.tellLeaving()
 	}
 	return p.exit
 }

@@ -47,7 +47,7 @@ func (c *cli) run(f runFlags) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	defer signal.Stop(signals)
-	p, err := start(settings{config: cfg, events: telemetry.NewEvents(c.err, c.errTTY && !c.json), version: versionText()})
+	p, err := c.start(settings{config: cfg, events: telemetry.NewEvents(c.err, c.errTTY && !c.json), version: versionText()})
 	if err != nil {
 		return err
 	}
@@ -55,6 +55,25 @@ func (c *cli) run(f runFlags) error {
 		return exitError{code, nil}
 	}
 	return nil
+}
+
+// start brings a Sluice up with what the one that started this process has passed to it.
+func (c *cli) start(s settings) (p *process, err error) {
+	pid := os.Getpid()
+	in, warning, err := inherit(c.getenv, pid, openPassed)
+	if err != nil {
+		return nil, err
+	}
+	if warning != "" {
+		s.events.Warn(warning, nil)
+	}
+	s.inherited = in
+	if s.manager, err = findManager(c.getenv, pid); err != nil {
+		s.events.Warn(err.Error(), nil)
+	}
+	forget(passedVariables)
+	forget(managerVariables)
+	return start(s)
 }
 
 // configuration is the file, or what stands in for it, with the flags laid over it.

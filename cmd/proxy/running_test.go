@@ -41,6 +41,12 @@ func newHouse(t *testing.T) *house {
 // newHouseWith adds lines to the configuration.
 func newHouseWith(t *testing.T, lines string) *house {
 	t.Helper()
+	return newHouseOf(t, lines, func(*settings) {})
+}
+
+// newHouseOf also has settings of the test's own.
+func newHouseOf(t *testing.T, lines string, change func(*settings)) *house {
+	t.Helper()
 	dir := t.TempDir()
 	h := &house{
 		t: t, signals: make(chan os.Signal, 2), ended: make(chan int, 1), log: &lockedBuffer{},
@@ -51,7 +57,9 @@ func newHouseWith(t *testing.T, lines string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.process, err = start(settings{config: cfg, events: telemetry.NewEvents(h.log, false), version: "test"}); err != nil {
+	set := settings{config: cfg, events: telemetry.NewEvents(h.log, false), version: "test"}
+	change(&set)
+	if h.process, err = start(set); err != nil {
 		t.Fatal(err)
 	}
 	over := make(chan struct{})

@@ -29,6 +29,9 @@ type settings struct {
 	config  *config.Config
 	events  *telemetry.Events
 	version string
+
+	inherited *front.Inherited // listeners that came with the process; nil: none
+	manager   *manager         // nil: nobody wants to be told
 }
 
 // process is a running Sluice: the parts and the order in which they begin and end.
@@ -55,7 +58,7 @@ func start(s settings) (*process, error) {
 	p := &process{settings: s, exit: newExit()}
 	p.clock.Tick()
 	steps := []func() error{
-		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.watchMemory, p.startFront, p.startAdmin,
+		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.watchMemory, p.startFront, p.startAdmin, p.startTelling,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -96,7 +99,17 @@ func (p *process) openJournal() (err error) {
 // tryListeners finds out that a port is taken before anything is written. That it is free now is no promise; the listener
 // itself comes last, when there is something to answer with.
 func (p *process) tryListeners() error {
+	var addresses []string
 	for _, on := range p.config.Listen {
+		addresses = append(addresses, on.Address)
+	}
+	if err := p.inherited.Left(addresses); err != nil {
+		return err
+	}
+	for _, on := range p.config.Listen {
+		if p.inherited.Has(on.Address) {
+			continue
+		}
 		l, err := net.Listen(on.Network, on.Address)
 		if err != nil {
 			return &front.ListenError{Address: on.Address, Err: err}
@@ -233,6 +246,7 @@ func (p *process) startFront() error {
 		Trusted:        p.config.Trusted,
 		MaxConnections: mostConnections(l.Connections),
 		MaxRequests:    l.Requests,
+		Inherited:      p.inherited,
 		Event:          func(text string, err error) { p.events.Warn(text, err) },
 	})
 	p.onClose(p.front.Close)
