@@ -93,6 +93,7 @@ func checkAfterDeath(t *testing.T, dir, at, old, new string, err error) {
 	if h != want && !(old == new && h == records(1, 2, 3)) { // an outcome alone may be there though its call had died
 		t.Fatalf("%s: history %s, want %s", at, h, want)
 	}
+	wantUnbroken(t, j, strings.Count(h, " ")+1)
 	save(t, j, 4)
 	j.Close()
 	j, got, found := open(t, dir)
@@ -149,6 +150,7 @@ func checkAfterError(t *testing.T, j *Journal, at, old string, new int, err erro
 	if h := told(t, j); h != wantTold+" "+records(4) {
 		t.Fatalf("%s: then the next save gave history %s", at, h)
 	}
+	wantUnbroken(t, j, strings.Count(wantTold, " ")+2)
 	if n, why := j.Behind(); n != 0 {
 		t.Fatalf("%s: %d records still behind: %v", at, n, why)
 	}

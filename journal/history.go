@@ -1,12 +1,12 @@
 package journal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 const (
@@ -141,6 +141,9 @@ func (h *history) makeRoom(d disk, more int) error {
 // rotate moves every file on by one age. It goes from the oldest, so that a crash in between leaves a gap in the
 // ages and loses no file but the one that was to go.
 func (h *history) rotate(d disk) error {
+	if err := h.keepTrimmed(d); err != nil {
+		return err
+	}
 	for age := keptHistories - 1; age >= 0; age-- {
 		if err := d.rename(h.file(age), h.file(age+1)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
@@ -150,24 +153,45 @@ func (h *history) rotate(d disk) error {
 	return d.syncDir(h.dir)
 }
 
-// last returns the last max records, those that wait for the file included; zero or less: all.
-func (h *history) last(max int, pending []Record) ([]Record, error) {
-	records := slices.Clone(pending)
-	for age := 0; age <= keptHistories && (max <= 0 || len(records) < max); age++ {
-		data, err := readLimited(h.file(age), maxHistoryFile)
-		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errTooLarge) {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("journal: cannot read the history: %w", err)
-		}
-		if age == 0 { // what stands behind the sound part was never added
-			data = data[:min(int64(len(data)), h.size)]
-		}
-		records = append(scan(data).records, records...)
+const (
+	trimmedName = "history.trimmed"
+	trimmedNew  = "history.trimmed.new"
+)
+
+// keepTrimmed keeps the last record of the file that is about to go, so that what is left can be seen to begin where the rest
+// was let go, and not where somebody cut it off. It is there before the file goes: a crash in between leaves more than it says.
+func (h *history) keepTrimmed(d disk) error {
+	data, err := readLimited(h.file(keptHistories), maxHistoryFile)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errTooLarge) {
+		return nil
 	}
-	if max > 0 && len(records) > max {
-		records = records[len(records)-max:]
+	if err != nil {
+		return err
 	}
-	return records, nil
+	records := scan(data).records
+	if len(records) == 0 {
+		return nil
+	}
+	last := records[len(records)-1]
+	line, _ := appendLine(nil, last, last.Prev)
+	if err := d.create(filepath.Join(h.dir, trimmedNew), line); err != nil {
+		return err
+	}
+	return d.rename(filepath.Join(h.dir, trimmedNew), filepath.Join(h.dir, trimmedName))
+}
+
+// trimmed is the last record that was let go. Its Seq is zero when none was; an error says that the note of it is damaged.
+func (h *history) trimmed() (Record, error) {
+	data, err := readLimited(filepath.Join(h.dir, trimmedName), maxRecord+lineOverhead)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	r, sound := parseLine(bytes.TrimSuffix(data, []byte("\n")))
+	if !sound {
+		return Record{}, errors.New("it is damaged")
+	}
+	return r, nil
 }

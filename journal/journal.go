@@ -13,6 +13,7 @@
 //	state.damaged-N            a state.json that could not be read, kept for a person to look at
 //	history.jsonl              one record a line, chained by hashes
 //	history.1.jsonl … .4.jsonl older records, .4 the oldest
+//	history.trimmed            the last record that gave way to newer ones: what is kept carries on from it
 //	secret                     signs cookies; made when it is first asked for
 //	lock                       locked by the one process that uses the folder; holds its pid
 package journal
@@ -60,6 +61,8 @@ type Journal struct {
 type Record struct {
 	Seq  uint64          `json:"seq"`
 	Data json.RawMessage `json:"data"`
+	Sum  string          `json:"-"` // its hash, which covers Prev
+	Prev string          `json:"-"` // the hash of the record before it
 }
 
 // Found says what Load came upon.
@@ -188,12 +191,45 @@ func (j *Journal) Behind() (records int, why error) {
 
 // History returns the last max records, oldest first; zero or less: all that are kept. Damaged ones are left out.
 func (j *Journal) History(max int) ([]Record, error) {
+	view, err := j.view()
+	if err != nil {
+		return nil, err
+	}
+	defer view.close()
+	return view.last(max)
+}
+
+// Head returns the number and the hash of the last record: whoever notes it elsewhere can later have it looked for, with all
+// that was before it. It is zero while there is no record.
+func (j *Journal) Head() (seq uint64, sum string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.ready() != nil || j.seq == 0 {
+		return 0, ""
+	}
+	seq, sum = j.history.seq, j.history.sum
+	for _, r := range chained(j.pending, sum) {
+		seq, sum = r.Seq, r.Sum
+	}
+	return seq, sum
+}
+
+// view is the history as it is now.
+func (j *Journal) view() (*view, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.ready(); err != nil {
 		return nil, err
 	}
-	return j.history.last(max, j.pending)
+	return j.history.view(j.pending)
+}
+
+// Fault has before asked ahead of each step that changes the folder, as "rename" of "state.new"; when it returns an error the step
+// is not done. Tests stop at every step in turn by it.
+func (j *Journal) Fault(before func(step, file string) error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.disk.fault = before
 }
 
 // Close lets the folder go. It may be called twice; every other method fails from then on.

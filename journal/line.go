@@ -36,28 +36,36 @@ func appendLine(lines []byte, r Record, prev string) (longer []byte, sum string)
 	return append(lines, `,"sum":"`+sum+"\"}\n"...), sum
 }
 
-// line is one sound line.
-type line struct {
-	Record
-	Prev string `json:"prev"`
-	sum  string
+// chained returns records with the hashes that they have, or will have, when they carry on from the hash prev.
+func chained(records []Record, prev string) []Record {
+	var out []Record
+	for _, r := range records {
+		r.Prev = prev
+		_, r.Sum = appendLine(nil, r, prev)
+		out, prev = append(out, r), r.Sum
+	}
+	return out
 }
 
 // parseLine reads a line without its newline.
-func parseLine(text []byte) (l line, sound bool) {
+func parseLine(text []byte) (r Record, sound bool) {
 	const before, after = `,"sum":"`, `"}`
 	cut := len(text) - len(before) - hexSum - len(after)
 	if cut <= 0 {
-		return l, false
+		return r, false
 	}
 	body, tail := text[:cut], text[cut:]
 	hash := sha256.Sum256(body)
-	l.sum = hex.EncodeToString(hash[:])
-	if string(tail) != before+l.sum+after {
-		return l, false
+	sum := hex.EncodeToString(hash[:])
+	if string(tail) != before+sum+after {
+		return r, false
+	}
+	var l struct {
+		Record
+		Prev string `json:"prev"`
 	}
 	err := json.Unmarshal(append(body[:cut:cut], '}'), &l)
-	return l, err == nil && l.Seq > 0
+	return Record{Seq: l.Seq, Data: l.Data, Sum: sum, Prev: l.Prev}, err == nil && l.Seq > 0
 }
 
 // scanned is what a history file was found to hold.
@@ -79,14 +87,14 @@ func scan(data []byte) scanned {
 			found.notes = append(found.notes, "the last history entry was cut short and has been dropped")
 			break
 		}
-		l, sound := parseLine(data[found.sound : found.sound+end])
+		r, sound := parseLine(data[found.sound : found.sound+end])
 		found.sound += end + 1
 		if !sound {
 			damaged++
 			follows = false
 			continue
 		}
-		found.add(l, follows)
+		found.add(r, follows)
 		follows = true
 	}
 	if damaged > 0 {
@@ -96,10 +104,10 @@ func scan(data []byte) scanned {
 }
 
 // add takes one line over. follows says that the line before it was sound too, so that the two can be compared.
-func (s *scanned) add(l line, follows bool) {
-	if follows && (l.Prev != s.sum || l.Seq != s.seq+1) {
-		s.notes = append(s.notes, fmt.Sprintf("history entry %d does not follow entry %d: the file was changed", l.Seq, s.seq))
+func (s *scanned) add(r Record, follows bool) {
+	if follows && (r.Prev != s.sum || r.Seq != s.seq+1) {
+		s.notes = append(s.notes, fmt.Sprintf("history entry %d does not follow entry %d: the file was changed", r.Seq, s.seq))
 	}
-	s.records = append(s.records, l.Record)
-	s.seq, s.sum = l.Seq, l.sum
+	s.records = append(s.records, r)
+	s.seq, s.sum = r.Seq, r.Sum
 }

@@ -138,6 +138,7 @@ func checkKilled(t *testing.T, dir string, round, acknowledged int) {
 	if acknowledged > 0 && doc.N != acknowledged && doc.N != acknowledged+1 || found.From != "state" {
 		t.Fatalf("round %d: state %d from %q after %d was acknowledged", round, doc.N, found.From, acknowledged)
 	}
+	wantUnbroken(t, j, doc.N)
 	all, err := j.History(0)
 	if err != nil || len(all) != doc.N {
 		t.Fatalf("round %d: %d records for %d states (%v)", round, len(all), doc.N, err)
