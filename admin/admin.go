@@ -42,6 +42,7 @@ type Controller interface {
 	Status() control.Status
 	Inside(want control.InsideWant) (drain.Listing, error)
 	History(service string, max int) ([]control.Entry, error)
+	Verify(noted string) (control.Chain, error) // of all of the history
 	Generation() uint64
 }
 

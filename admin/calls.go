@@ -9,11 +9,6 @@ import (
 	"sluice/control"
 )
 
-// History is what GET /v1/history answers with: the oldest entry first.
-type History struct {
-	Entries []control.Entry `json:"entries"`
-}
-
 // Health is what GET /healthz answers with; 200 while Sluice serves, 503 once it is on its way out.
 type Health struct {
 	Status  string `json:"status"` // "ok" or "stopping"
@@ -60,32 +55,6 @@ func (s *Server) service(w http.ResponseWriter, _ *http.Request, a arguments) er
 		names += " " + status.Services[i].Name
 	}
 	return problem(http.StatusNotFound, "unknown", fmt.Sprintf("there is no service %q", a.path[0]), "the services are:"+names)
-}
-
-const (
-	entriesByDefault = 50
-	// mostEntries bounds an answer to about a megabyte.
-	mostEntries = 1000
-)
-
-func (s *Server) history(w http.ResponseWriter, _ *http.Request, a arguments) error {
-	limit, err := a.count("limit", entriesByDefault, mostEntries)
-	if err != nil {
-		return err
-	}
-	service, err := a.text("service", longestName)
-	if err != nil {
-		return err
-	}
-	entries, err := s.opts.Controller.History(service, limit)
-	if err != nil {
-		return err
-	}
-	if entries == nil {
-		entries = []control.Entry{}
-	}
-	s.answer(w, http.StatusOK, History{entries})
-	return nil
 }
 
 func (s *Server) operation(w http.ResponseWriter, r *http.Request, a arguments) error {

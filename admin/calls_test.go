@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"os/user"
 	"strings"
 	"testing"
 
@@ -20,6 +21,8 @@ func TestCalls(t *testing.T) {
 		{"status by HEAD", "HEAD", "/v1/status", "", 200, "", ""},
 		{"one service", "GET", "/v1/services/web", "", 200, "", `"name": "web"`},
 		{"history", "GET", "/v1/history?service=web&limit=2", "", 200, "history web", `"entries"`},
+		{"history, verified", "GET", "/v1/history?verify", "", 200, "history ", `"unbroken": true`},
+		{"history up to a head", "GET", "/v1/history?head=" + strings.Repeat("0a", 32), "", 200, "history ", `"unbroken": true`},
 		{"inside of a service", "GET", "/v1/services/web/inside", "", 200, `inside "web" "" "" false 100`, `"total": 5`},
 		{"inside of a backend that is drained", "GET", "/v1/services/web/inside?pool=blue&backend=10.0.0.1:3000&draining&limit=7", "", 200, `inside "web" "blue" "10.0.0.1:3000" true 7`, `"more": 3`},
 		{"inside of all", "GET", "/v1/inside?limit=10000", "", 200, `inside "" "" "" false 10000`, `"inside_by"`},
@@ -101,6 +104,8 @@ func TestRefusedCalls(t *testing.T) {
 		{"timeout is no duration", "POST", "/v1/services/web/flip?pool=green&timeout=30", "", "", 400, "argument", "30s"},
 		{"timeout is negative", "POST", "/v1/services/web/flip?pool=green&timeout=-3s", "", "", 400, "argument", "duration"},
 		{"limit is none", "GET", "/v1/history?limit=0", "", "", 400, "argument", "from 1 to 1000"},
+		{"half a hash", "GET", "/v1/history?head=0a0a0a0a", "", "", 400, "argument", "64 hexadecimal digits"},
+		{"verify is no truth", "GET", "/v1/history?verify=maybe", "", "", 400, "argument", "true or false"},
 		{"too much inside", "GET", "/v1/inside?limit=10001", "", "", 400, "argument", "from 1 to 10000"},
 		{"max_cut is no number", "POST", "/v1/services/web/flip?pool=green&max_cut=some", "", "", 400, "argument", "0 or more"},
 		{"max_cut is negative", "POST", "/v1/services/web/rollback?max_cut=-1", "", "", 400, "argument", "0 or more"},
@@ -196,12 +201,16 @@ func TestAnswersTellTheGeneration(t *testing.T) {
 // TestCause: who it was is what the caller says, and else what the kernel knows.
 func TestCause(t *testing.T) {
 	w := newWindow(t)
-	w.ask("POST", "/v1/services/web/flip?pool=green&by=ci&note=release%20day", "")
-	if c := w.fake.cause; c != (control.Cause{By: "ci", Via: "api", Verb: "flip", Note: "release day"}) {
+	self, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.ask("POST", "/v1/services/web/flip?pool=green&by=ci&note=release%20day&commit=9f3c2e1", "")
+	if c := w.fake.cause; c != (control.Cause{By: "ci", Via: "api", Verb: "flip", Note: "release day", Commit: "9f3c2e1", Peer: self.Username}) {
 		t.Errorf("%+v", c)
 	}
 	w.ask("POST", "/v1/services/web/rollback", "")
-	if c := w.fake.cause; c.By == "" || c.By == "operator" || c.Verb != "rollback" {
+	if c := w.fake.cause; c != (control.Cause{By: self.Username, Via: "api", Verb: "rollback", Peer: self.Username}) {
 		t.Errorf("the kernel knows whose process asks: %+v", c)
 	}
 }

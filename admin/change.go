@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strings"
@@ -54,25 +55,22 @@ func readWaiting(r *http.Request, a arguments) (waiting, error) {
 	return waiting{wait: wait, limit: limit, stream: stream, items: items, maxCut: maxCut}, nil
 }
 
-// cause says who asks. On a unix socket the kernel knows, whatever the caller says; `by` adds the name of a person or of
-// a pipeline to that.
+// cause says who asks. On a unix socket the kernel knows, whatever the caller says, and that is recorded beside it; `by` adds
+// the name of a person or of a pipeline to that.
 func cause(r *http.Request, a arguments, verb string) (control.Cause, error) {
-	by, err := a.text("by", longestName)
-	if err != nil {
-		return control.Cause{}, err
+	c := control.Cause{Via: "api", Verb: verb, Peer: peerOf(r.Context()).user}
+	for _, one := range []struct {
+		name    string
+		longest int
+		to      *string
+	}{{"by", longestName, &c.By}, {"note", longestNote, &c.Note}, {"commit", longestName, &c.Commit}, {"rollout", longestName, &c.Rollout}} {
+		var err error
+		if *one.to, err = a.text(one.name, one.longest); err != nil {
+			return control.Cause{}, err
+		}
 	}
-	note, err := a.text("note", longestNote)
-	if err != nil {
-		return control.Cause{}, err
-	}
-	if by == "" {
-		by = peerOf(r.Context()).user
-	}
-	if by == "" {
-		by = "operator"
-	}
-	rollout, err := a.text("rollout", longestName)
-	return control.Cause{By: by, Via: "api", Verb: verb, Note: note, Rollout: rollout}, err
+	c.By = cmp.Or(c.By, c.Peer, "operator")
+	return c, nil
 }
 
 // change carries out a call that changes something, once for each Idempotency-Key, and follows it as far as asked.

@@ -107,19 +107,6 @@ func (c *Client) Status(ctx context.Context) (control.Status, error) {
 	return s, c.get(ctx, "/v1/status", nil, &s)
 }
 
-// History asks for the last entries, oldest first. service may be empty, and limit zero for the default.
-func (c *Client) History(ctx context.Context, service string, limit int) (History, error) {
-	query := url.Values{}
-	if service != "" {
-		query.Set("service", service)
-	}
-	if limit > 0 {
-		query.Set("limit", strconv.Itoa(limit))
-	}
-	var h History
-	return h, c.get(ctx, "/v1/history", query, &h)
-}
-
 // Inside lists what is inside of a service, or of all for "".
 func (c *Client) Inside(ctx context.Context, want control.InsideWant) (drain.Listing, error) {
 	query, path := url.Values{}, "/v1/inside"
@@ -149,6 +136,7 @@ type Want struct {
 	Pool     string        // of drain, ready and maint; "": whichever has the backend
 	By       string        // "": the user of this process
 	Note     string        // for the history
+	Commit   string        // what is deployed, for the history
 	Wait     bool          // until it is done
 	Timeout  time.Duration // but no longer; zero: Sluice's own limit
 	IfMatch  uint64        // the generation that was seen; zero: any
@@ -161,6 +149,15 @@ type Want struct {
 	MinAvailable *int
 	// Progress is told, while waiting, how far it is. nil: nobody asks.
 	Progress func(Progress)
+}
+
+// because adds who asks and why.
+func (w Want) because(query url.Values) {
+	for name, value := range map[string]string{"by": w.By, "note": w.Note, "commit": w.Commit} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
 }
 
 // Outcome is what came of a change.
@@ -258,11 +255,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 }
 
 func (c *Client) change(ctx context.Context, path string, query url.Values, want Want) (Outcome, error) {
-	for name, value := range map[string]string{"by": want.By, "note": want.Note} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	want.because(query)
 	if want.Timeout > 0 {
 		query.Set("timeout", want.Timeout.String())
 	}

@@ -200,6 +200,16 @@ func (f *fake) History(service string, max int) ([]control.Entry, error) {
 	return make([]control.Entry, min(max, 3)), nil
 }
 
+func (f *fake) Verify(noted string) (control.Chain, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, "verify "+noted)
+	if f.err != nil {
+		return control.Chain{}, f.err
+	}
+	return control.Chain{Unbroken: true, Entries: 3}, nil
+}
+
 func (f *fake) Generation() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()

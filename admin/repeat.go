@@ -98,10 +98,10 @@ func (p *repeats) forget(one *repeat) {
 	p.order = slices.DeleteFunc(p.order, func(o *repeat) bool { return o == one })
 }
 
-// aboutTheAnswer are the arguments that say how to answer, and nothing of the change.
-var aboutTheAnswer = []string{"wait", "timeout", "stream", "limit", "max_cut"}
+// aboutTheAnswer are the arguments that say how to answer, or from where it was asked, and nothing of the change.
+var aboutTheAnswer = []string{"wait", "timeout", "stream", "limit", "max_cut", "by", "commit"}
 
-// fingerprint is what makes two requests the same: all but how to answer.
+// fingerprint is what makes two requests the same: all but how to answer and who asks, for a pipeline may try again elsewhere.
 func fingerprint(r *http.Request, a arguments) string {
 	parts := []string{r.Method, r.URL.EscapedPath(), r.Header.Get("If-Match")}
 	for name, value := range a.values {

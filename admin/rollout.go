@@ -17,15 +17,15 @@ import (
 
 func (s *Server) rolloutCalls() []route {
 	const path = "/v1/services/{service}/rollout"
-	begin := []string{"by", "note", "who", "release", "batch", "min_available", "on_failure", "reverts", "pause_between", "timeout", "lease"}
+	begin := []string{"by", "note", "commit", "who", "release", "batch", "min_available", "on_failure", "reverts", "pause_between", "timeout", "lease"}
 	return []route{
 		call("GET "+path, nil, s.rollout),
 		call("GET "+path+"/{id}", nil, s.rollout),
 		call("POST "+path, begin, s.rollouts("rollout", beginRollout)),
-		call("POST "+path+"/{id}/step", []string{"by", "note", "token", "backend", "to", "why", "release", "finished", "cut"}, s.rollouts("rollout", stepRollout)),
+		call("POST "+path+"/{id}/step", []string{"by", "note", "commit", "token", "backend", "to", "why", "release", "finished", "cut"}, s.rollouts("rollout", stepRollout)),
 		call("POST "+path+"/{id}/beat", []string{"token"}, s.rollouts("rollout", beatRollout)),
-		call("POST "+path+"/{id}/resume", []string{"by", "note", "who"}, s.rollouts("resume", resumeRollout)),
-		call("POST "+path+"/{id}/abort", []string{"by", "note"}, s.rollouts("abort", abortRollout)),
+		call("POST "+path+"/{id}/resume", []string{"by", "note", "commit", "who"}, s.rollouts("resume", resumeRollout)),
+		call("POST "+path+"/{id}/abort", []string{"by", "note", "commit"}, s.rollouts("abort", abortRollout)),
 	}
 }
 
@@ -194,11 +194,7 @@ func (c *Client) AbortRollout(ctx context.Context, service, id string, want Want
 }
 
 func (c *Client) rollout(ctx context.Context, service, path string, query url.Values, want Want) (held deploy.Held, err error) {
-	for name, value := range map[string]string{"by": want.By, "note": want.Note} {
-		if value != "" {
-			query.Set(name, value)
-		}
-	}
+	want.because(query)
 	for name := range query {
 		if query.Get(name) == "" {
 			query.Del(name)

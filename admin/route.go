@@ -20,7 +20,7 @@ type route struct {
 
 func (s *Server) table() []route {
 	waits := []string{"wait", "timeout", "stream", "limit"}
-	change := append([]string{"by", "note"}, waits...)
+	change := append(append([]string{"by", "note"}, waits...), "commit")
 	drains := append(slices.Clone(change), "max_cut") // what may cut something, and have a bound on it
 	inside := []string{"limit", "pool", "backend", "draining"}
 	table := []route{
@@ -30,13 +30,13 @@ func (s *Server) table() []route {
 		call("GET /v1/services/{service}", nil, s.service),
 		call("GET /v1/inside", []string{"limit", "pool", "draining"}, s.inside),
 		call("GET /v1/services/{service}/inside", inside, s.inside),
-		call("GET /v1/history", []string{"service", "limit"}, s.history),
+		call("GET /v1/history", []string{"service", "limit", "verify", "head"}, s.history),
 		call("GET /v1/operations/{id}", append(slices.Clone(waits), "max_cut"), s.operation),
 		call("POST /v1/services/{service}/flip", append([]string{"pool", "release", "patience", "force"}, drains...), s.flip),
 		call("POST /v1/services/{service}/rollback", append([]string{"release", "force"}, drains...), s.rollback),
 		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
 		call("POST /v1/services/{service}/resume", change, s.resume),
-		call("POST /v1/services/{service}/retire", []string{"release", "wait", "by", "note"}, s.retire),
+		call("POST /v1/services/{service}/retire", []string{"release", "wait", "by", "note", "commit"}, s.retire),
 		call("GET /v1/services/{service}/hold/{release}", []string{"window"}, s.holdRelease),
 		call("GET /v1/leases", nil, s.leases),
 		call("PUT /v1/leases/{name}", []string{"release", "ttl", "service", "by"}, s.putLease),

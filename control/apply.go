@@ -39,6 +39,7 @@ type order struct {
 	keeps  *Key                                  // the backend in drain that may still take those pinned to it; nil: none
 	rises  *Key                                  // the backend that must be up before it is done; nil: none
 	over   func() (over, done bool)              // for what drains nothing: whether it has ended, and whether as it should; nil: see above
+	short  func() string                         // what it then falls short of, when it ended otherwise
 	inside func(limit int) drain.Listing         // what that waits for
 }
 
@@ -90,6 +91,7 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 	if err := c.save(after, c.entryOf(op.receipt)); err != nil {
 		return Applied{}, err
 	}
+	op.receipt.History = c.head()
 	c.enact(o, op, was, next)
 	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: append(c.gaps(was, next), c.shifts(was.state, after)...)}, nil
 }

@@ -29,6 +29,10 @@ type Journal interface {
 	Append(record []byte) error
 	// History returns the last records, newest last; no more than limit.
 	History(limit int) ([]journal.Record, error)
+	// Head returns the number and the hash of the last record, at once.
+	Head() (seq uint64, hash string)
+	// Verify walks along all of the history.
+	Verify(noted string) (journal.Chain, error)
 }
 
 // Options are what a Controller works with. Config, Proxy and Journal are needed; the others have defaults.

@@ -16,7 +16,7 @@ func (c *Controller) follow(o order, op *Operation, was State, leavers []leaver)
 	c.running.Add(1)
 	if o.over != nil {
 		op.inside = o.inside
-		go c.followCalm(op, o.over)
+		go c.followCalm(op, o)
 		return
 	}
 	if o.rises != nil {
@@ -107,9 +107,25 @@ func (c *Controller) followRise(op *Operation, k Key) {
 	r := op.set(func(r *Receipt) {
 		if r.Done = up; up {
 			r.Release = b.Health.Release
+		} else {
+			r.Why = c.fell(b)
 		}
 	})
 	c.over(op, r)
+}
+
+// endedBefore is why an operation is over that Sluice's own end has overtaken.
+const endedBefore = "Sluice ended before"
+
+// fell says why a backend that was to be up is waited for no more.
+func (c *Controller) fell(b *Backend) string {
+	switch {
+	case c.ctx.Err() != nil:
+		return endedBefore
+	case b == nil:
+		return "it is no backend any more"
+	}
+	return "put in " + string(b.Admin) + " meanwhile"
 }
 
 func (c *Controller) awaitUp(ctx context.Context, k Key) (*Backend, bool) {

@@ -3,12 +3,16 @@ package control
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"time"
+
+	"sluice/journal"
 )
 
 // Entry is one line of the history.
 type Entry struct {
-	Seq        uint64    `json:"seq"` // given by the journal
+	Seq        uint64    `json:"seq"`          // given by the journal
+	ID         string    `json:"id,omitempty"` // of the operation, as its receipt has it, or of the rollout
 	Time       time.Time `json:"time"`
 	Kind       string    `json:"kind"` // "change", "rollout", "start", "stop", "file"; "outcome" where the change itself is too long ago
 	Generation uint64    `json:"generation"`
@@ -18,6 +22,11 @@ type Entry struct {
 	Text       string    `json:"text"`
 	// Outcome is how it ended; nil while it has not, or when the process ended before.
 	Outcome *Receipt `json:"outcome,omitempty"`
+	// Interrupted says that the process ended before the outcome was known. The change itself stands.
+	Interrupted bool `json:"interrupted,omitempty"`
+	// Hash is that of the entry, and covers Previous, the hash of the entry before it. The journal gives both.
+	Hash     string `json:"hash,omitempty"`
+	Previous string `json:"previous,omitempty"`
 }
 
 func (c *Controller) entry(kind string, generation uint64, service string, cause Cause, text string) Entry {
@@ -27,7 +36,9 @@ func (c *Controller) entry(kind string, generation uint64, service string, cause
 }
 
 func (c *Controller) entryOf(r Receipt) Entry {
-	return c.entry("change", r.Generation, r.Service, r.Cause, r.what())
+	e := c.entry("change", r.Generation, r.Service, r.Cause, r.what())
+	e.ID = r.ID
+	return e
 }
 
 // save keeps a State together with the record of how it came about. Its caller goes on with the State of before when it
@@ -100,13 +111,33 @@ func (c *Controller) History(service string, limit int) ([]Entry, error) {
 	changes := map[uint64]int{}
 	for _, r := range records {
 		var e Entry
-		if json.Unmarshal(r.Data, &e) != nil || service != "" && e.Service != service {
+		err := json.Unmarshal(r.Data, &e)
+		if err == nil && e.Kind == "start" {
+			interrupt(all, changes)
+		}
+		if err != nil || service != "" && e.Service != service {
 			continue
 		}
-		e.Seq = r.Seq
-		all = take(all, e, changes)
+		all = take(all, e.kept(r), changes)
 	}
 	return all[max(0, len(all)-limit):], nil
+}
+
+// kept is an entry with what only the journal knows of it. Entries of before they had an id have that of their generation.
+func (e Entry) kept(r journal.Record) Entry {
+	e.Seq, e.Hash, e.Previous = r.Seq, r.Sum, r.Prev
+	if e.ID == "" && (e.Kind == "change" || e.Kind == "outcome") {
+		e.ID = strconv.FormatUint(e.Generation, 10)
+	}
+	return e
+}
+
+// interrupt marks the changes whose outcome nobody has seen when another process began.
+func interrupt(all []Entry, changes map[uint64]int) {
+	for generation, i := range changes {
+		all[i].Interrupted = all[i].Outcome == nil
+		delete(changes, generation)
+	}
 }
 
 // take adds an entry, an outcome to the change of its generation. changes says where that is.

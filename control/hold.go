@@ -92,6 +92,7 @@ func (c *Controller) Pause(ctx context.Context, service string, want PauseWant, 
 	o.over = func() (over, done bool) {
 		return c.State().Services[service].Paused == nil, c.quiet(service)
 	}
+	o.short = func() string { return fmt.Sprintf("resumed with %d inside", o.inside(0).Total) }
 	applied, err := c.apply(ctx, o)
 	return applied.Operation, err
 }
@@ -111,6 +112,7 @@ func (c *Controller) Resume(ctx context.Context, service string, ifMatch *uint64
 	o.over = func() (over, done bool) {
 		return c.State().Services[service].Paused != nil, c.room(service).Waiting().Inside == 0
 	}
+	o.short = func() string { return fmt.Sprintf("paused again with %d waiting", c.room(service).Waiting().Inside) }
 	applied, err := c.apply(ctx, o)
 	return applied.Operation, err
 }
@@ -158,21 +160,25 @@ const followEvery = 20 * time.Millisecond
 
 // followCalm is the goroutine of an operation that drains nothing. It ends when the operation is over, by its own end or
 // by another command that took its place.
-func (c *Controller) followCalm(op *Operation, look func() (over, done bool)) {
+func (c *Controller) followCalm(op *Operation, o order) {
 	defer c.running.Done()
 	defer op.end()
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
-	over, done := look()
+	why := ""
+	over, done := o.over()
 	for !over && !done {
 		select {
 		case <-ticker.C:
-			over, done = look()
+			over, done = o.over()
 		case <-c.ctx.Done():
-			over = true
+			over, why = true, endedBefore
 		}
 	}
-	c.over(op, op.set(func(r *Receipt) { r.Done = done }))
+	if !done && why == "" && o.short != nil {
+		why = o.short()
+	}
+	c.over(op, op.set(func(r *Receipt) { r.Done, r.Why = done, why }))
 }
 
 // gap is what a service does with requests that nobody takes.

@@ -192,9 +192,11 @@ func (r Receipt) String() string {
 	switch {
 	case r.Drain != nil:
 		s += "; " + r.Drain.String()
+	case r.Why != "":
+		s += "; " + r.Why
 	case !r.Done && len(r.Inside) > 0:
 		s += fmt.Sprintf("; %d still inside", max(r.InsideTotal, len(r.Inside)))
-	case !r.Done:
+	case !r.Done && r.Until == nil: // a pause is in force at once, and may last
 		s += "; not done yet"
 	}
 	return s

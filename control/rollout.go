@@ -42,6 +42,7 @@ func (c *Controller) record(service string, step Record, cause Cause) (Entry, er
 	}
 	next.state.Rollouts[service] = doc
 	e := c.entry("rollout", next.state.Generation, service, cause, text)
+	e.ID = cause.Rollout
 	if err := c.save(next.state, e); err != nil {
 		return Entry{}, err
 	}

@@ -22,6 +22,11 @@ type Cause struct {
 	Via  string `json:"via"`            // "api", "start", "signal"
 	Verb string `json:"verb"`           // "flip", "rollback", "drain", "ready", "maint", "start", "stop"
 	Note string `json:"note,omitempty"` // given with --note
+	// Commit is what was deployed, as the caller says.
+	Commit string `json:"commit,omitempty"`
+	// Peer is the user whose process asked, as the kernel says; By is what the caller says. Empty where it did not come by a
+	// unix socket.
+	Peer string `json:"peer,omitempty"`
 	// Rollout is the id of the rollout that the change is a step of.
 	Rollout string `json:"rollout,omitempty"`
 }
@@ -241,7 +246,9 @@ type Receipt struct {
 	Began      time.Time `json:"began"`
 	Switched   float64   `json:"switched_ms"` // from the call to the moment the new snapshot was in place
 	Done       bool      `json:"done"`        // false: still draining, or waiting to be up
-	Unchanged  bool      `json:"unchanged,omitempty"`
+	// Why says why it is over without being done.
+	Why       string `json:"why,omitempty"`
+	Unchanged bool   `json:"unchanged,omitempty"`
 	// Until is when a pause ends by itself, and Held how many waited when it was ended.
 	Until *time.Time `json:"until,omitempty"`
 	Held  int        `json:"held,omitempty"`
@@ -254,6 +261,9 @@ type Receipt struct {
 	// InsideTotal is how many are still inside, listed or not.
 	InsideTotal int   `json:"inside_total,omitempty"`
 	Cause       Cause `json:"cause"`
+	// History is the end of the history when the change was saved. Kept elsewhere, it proves later that nothing up to here was
+	// changed.
+	History *HistoryHead `json:"history,omitempty"`
 }
 
 // Refusal is a change that was not made, and why. Nothing changed.

@@ -26,6 +26,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 )
 
 const (
@@ -55,6 +56,8 @@ type Journal struct {
 	pending    []Record // saved inside state.json, not yet in the history file
 	behind     error    // why they are not
 	history    history
+
+	head atomic.Pointer[Record] // the last record; nil: none, or not read yet
 }
 
 // Record is one entry of the history. Seq rises by one from record to record and is never used twice.
@@ -143,6 +146,7 @@ func (j *Journal) Save(state, record []byte) error {
 	}
 	j.seq, j.pending = seq, pending
 	j.flush()
+	j.tellHead()
 	return nil
 }
 
@@ -168,6 +172,7 @@ func (j *Journal) Append(record []byte) error {
 		return &SaveError{Dir: j.dir, Err: err}
 	}
 	j.seq++
+	j.tellHead()
 	return nil
 }
 
@@ -199,19 +204,24 @@ func (j *Journal) History(max int) ([]Record, error) {
 	return view.last(max)
 }
 
-// Head returns the number and the hash of the last record: whoever notes it elsewhere can later have it looked for, with all
-// that was before it. It is zero while there is no record.
+// Head returns the number and the hash of the last record, and does not wait for the disk: whoever notes it elsewhere can later
+// have it looked for, with all that was before it. It is zero while there is no record.
 func (j *Journal) Head() (seq uint64, sum string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.ready() != nil || j.seq == 0 {
-		return 0, ""
+	if r := j.head.Load(); r != nil {
+		return r.Seq, r.Sum
 	}
-	seq, sum = j.history.seq, j.history.sum
-	for _, r := range chained(j.pending, sum) {
-		seq, sum = r.Seq, r.Sum
+	return 0, ""
+}
+
+// tellHead is called whenever there is another last record.
+func (j *Journal) tellHead() {
+	last := Record{Seq: j.history.seq, Sum: j.history.sum}
+	for _, r := range chained(j.pending, last.Sum) {
+		last = r
 	}
-	return seq, sum
+	if last.Seq > 0 {
+		j.head.Store(&last)
+	}
 }
 
 // view is the history as it is now.

@@ -126,6 +126,7 @@ func (j *Journal) adopt(e envelope) (notes []string) {
 		notes = append(notes, fmt.Sprintf("history entries %d to %d are missing", lost, first-1))
 	}
 	j.flush()
+	j.tellHead()
 	return notes
 }
 

@@ -55,9 +55,14 @@ func (e *Events) Control(ev control.Event) {
 		addSome(line, "by", c.By)
 		addSome(line, "via", c.Via)
 		addSome(line, "note", c.Note)
+		addSome(line, "commit", c.Commit)
+		addSome(line, "peer", c.Peer)
 	}
 	if r := ev.Receipt; r != nil && r.Drain != nil {
 		line.Int("finished", r.Drain.Finished).Int("cut", r.Drain.Cut)
+	}
+	if r := ev.Receipt; r != nil && r.History != nil && ev.Kind == "change" {
+		line.Uint64("history_seq", r.History.Seq).Str("history_hash", r.History.Hash)
 	}
 	line.Msg(ev.Text)
 }

@@ -44,9 +44,16 @@ func verdict(o admin.Outcome, waited bool) error {
 	case !waited || o.Receipt.Done || o.Receipt.Unchanged && o.Over:
 		return nil
 	case o.Over:
-		return exitError{exitFailed, errors.New("it ended without being done; look at `sluice status`")}
+		return exitError{exitFailed, fmt.Errorf("it ended without being done%s; look at `sluice status`", because(o.Receipt.Why))}
 	}
 	return exitError{exitUnknown, errors.New("not done by the deadline; it goes on: see `sluice status`, or ask again with --wait")}
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
 }
 
 // mostListed is how many requests a receipt lists for people; --json has them all.

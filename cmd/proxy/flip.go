@@ -13,12 +13,12 @@ import (
 
 // changeFlags are those of every command that changes something.
 type changeFlags struct {
-	timeout  time.Duration
-	note, by string
-	ifMatch  uint64
-	key      string
-	maxCut   cutBound
-	force    bool
+	causeFlags
+	timeout time.Duration
+	ifMatch uint64
+	key     string
+	maxCut  cutBound
+	force   bool
 }
 
 func (f *changeFlags) add(cmd *cobra.Command) {
@@ -29,8 +29,7 @@ func (f *changeFlags) add(cmd *cobra.Command) {
 
 // addCause is what each change has.
 func (f *changeFlags) addCause(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.note, "note", "", "`TEXT` for the history: why")
-	cmd.Flags().StringVar(&f.by, "by", "", "`NAME` for the history: who (default: the user at the socket)")
+	f.causeFlags.add(cmd)
 	cmd.Flags().Uint64Var(&f.ifMatch, "if-match", 0, "refuse unless the state is still at this `GENERATION`")
 }
 
@@ -47,9 +46,9 @@ func (f *changeFlags) mustSayWhy() error {
 }
 
 func (c *cli) want(f changeFlags, wait bool) admin.Want {
-	return admin.Want{
-		By: c.person(f.by), Note: f.note, Wait: wait || f.maxCut.n != nil, Timeout: f.timeout, IfMatch: f.ifMatch, Key: f.key, MaxCut: f.maxCut.n, Force: f.force,
-	}
+	want := c.because(f.causeFlags)
+	want.Wait, want.Timeout, want.IfMatch, want.Key, want.MaxCut, want.Force = wait || f.maxCut.n != nil, f.timeout, f.ifMatch, f.key, f.maxCut.n, f.force
+	return want
 }
 
 func (c *cli) flipCommand() *cobra.Command {

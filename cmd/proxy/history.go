@@ -2,37 +2,63 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"sluice/admin"
-	"sluice/control"
 )
 
+// historyFlags are what the history is asked for with.
+type historyFlags struct {
+	limit  int
+	verify bool
+}
+
 func (c *cli) historyCommand() *cobra.Command {
-	var limit int
+	var f historyFlags
 	cmd := &cobra.Command{
-		Use:               "history [SERVICE]",
-		Short:             "Show who changed what, when, why, and what came of it",
+		Use:   "history [SERVICE]",
+		Short: "Show who changed what, when, why, and what came of it",
+		Long: "Show who changed what, when, why, and what came of it.\n\n" +
+			"Each entry carries the hash of the one before it. --verify reads them all, and says that the chain is unbroken and what the\n" +
+			"hash of its last entry is, or where it is broken. Note that hash elsewhere: --verify HASH proves later that nothing was\n" +
+			"changed up to there. Exit codes: 0 unbroken, 1 broken, or HASH is not in it.",
+		Example: "  sluice history web --limit 10\n" +
+			"  sluice history --verify\n" +
+			"  sluice history --verify 5d41402abc4b2a76b9719d911017c592ae2f0b4f1f6e1d7a0c8e9b3d2f1a6c7e",
 		Args:              between(0, "SERVICE"),
 		ValidArgsFunction: c.complete(services),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if limit < 0 {
-				return usageError{fmt.Errorf("--limit is %d; write a number from 1", limit)}
-			}
-			service := ""
-			if len(args) > 0 {
-				service = args[0]
+			what := append(args, "")[0]
+			if err := f.check(what); err != nil {
+				return err
 			}
 			return c.asking(func(ctx context.Context, client *admin.Client) error {
-				return c.showHistory(ctx, client, service, limit)
+				if f.verify {
+					return c.verifyHistory(ctx, client, what)
+				}
+				return c.showHistory(ctx, client, what, f.limit)
 			})
 		},
 	}
-	cmd.Flags().IntVar(&limit, "limit", 0, "how many entries; the newest (default 50)")
+	cmd.Flags().IntVar(&f.limit, "limit", 0, "how many entries; the newest (default 50)")
+	cmd.Flags().BoolVar(&f.verify, "verify", false, "say whether nothing was changed in it; with a HASH noted earlier, that nothing was up to there")
 	return cmd
+}
+
+func (f historyFlags) check(what string) error {
+	switch {
+	case f.limit < 0:
+		return usageError{fmt.Errorf("--limit is %d; write a number from 1", f.limit)}
+	case f.verify && what != "" && !admin.IsHash(what):
+		return usageError{fmt.Errorf("%.80q is no hash of an entry, which has 64 hexadecimal digits; --verify is always of all services", what)}
+	case f.verify && f.limit > 0:
+		return usageError{errors.New("--verify reads all of the history, and --limit a part: leave one of them out")}
+	}
+	return nil
 }
 
 func (c *cli) showHistory(ctx context.Context, client *admin.Client, service string, limit int) error {
@@ -40,25 +66,12 @@ func (c *cli) showHistory(ctx context.Context, client *admin.Client, service str
 	if err != nil {
 		return err
 	}
-	if c.json {
-		return c.printJSON(h)
-	}
-	t := table{paint: c.paintOut()}
-	t.head("WHEN", "GENERATION", "WHAT", "BY", "OUTCOME", "NOTE")
-	for _, e := range h.Entries {
-		t.row(e.Time.Local().Format("2006-01-02 15:04:05"), strconv.FormatUint(e.Generation, 10), e.Text, orDash(e.Cause.By), outcomeText(e), e.Cause.Note)
-	}
-	return t.print(c.out)
-}
-
-func outcomeText(e control.Entry) string {
 	switch {
-	case e.Outcome == nil:
-		return "-"
-	case e.Outcome.Drain != nil:
-		return e.Outcome.Drain.String()
-	case e.Outcome.Done:
-		return "done"
+	case c.json:
+		return c.printJSON(h)
+	case c.outTTY && c.outWidth != nil:
+		historyView{paint: c.paintOut(), width: c.outWidth(), zone: time.Local}.write(c.out, h.Entries)
+		return nil
 	}
-	return "not done"
+	return historyTable(h.Entries).print(c.out)
 }

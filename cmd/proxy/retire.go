@@ -118,7 +118,7 @@ func (c *cli) leaseCommand() *cobra.Command {
 				if len(args) == 0 {
 					return c.listLeases(ctx, client)
 				}
-				l.Name, l.By = args[0], c.person("")
+				l.Name, l.By = args[0], c.because(causeFlags{}).By
 				return c.putLease(ctx, client, l, ttl, drop)
 			})
 		},

@@ -16,7 +16,7 @@ type roller struct {
 	client           *admin.Client
 	service, token   string
 	exec, revertExec string
-	want             admin.Want // by and note
+	want             admin.Want // who, why and what commit
 	view             *rolloutView
 
 	ctx    context.Context // ends with a second interrupt, or when somebody else has taken the rollout over

@@ -18,9 +18,9 @@ import (
 
 // rolloutFlags are what a rollout is asked for with.
 type rolloutFlags struct {
-	order            deploy.Order
+	order deploy.Order
+	causeFlags
 	exec, revertExec string
-	note, by         string
 	resume, abort    string
 	show             bool
 	maxCut           cutBound
@@ -59,8 +59,7 @@ func (c *cli) rolloutCommand() *cobra.Command {
 	fl.DurationVar(&f.order.Timeout, "timeout", 5*time.Minute, "of CMD, and of the wait for a backend to be well")
 	fl.DurationVar(&f.order.Lease, "lease", 10*time.Second, "after this long without a sign of life of this command another one may resume")
 	fl.Var(&f.maxCut, "max-cut", "exit with 1 when more than this `NUMBER` was cut in all")
-	fl.StringVar(&f.note, "note", "", "`TEXT` for the history: why")
-	fl.StringVar(&f.by, "by", "", "`NAME` for the history: who (default: the user at the socket)")
+	f.causeFlags.add(cmd)
 	fl.StringVar(&f.resume, "resume", "", "go on with the rollout of this `ID`")
 	fl.StringVar(&f.abort, "abort", "", "give up the rollout of this `ID`; the backends stay as they are")
 	fl.BoolVar(&f.show, "show", false, "show the latest rollout of the service")
@@ -101,7 +100,7 @@ func (c *cli) rollout(service string, f rolloutFlags) error {
 		return err
 	}
 	defer client.Close()
-	want := admin.Want{By: c.person(f.by), Note: f.note}
+	want := c.because(f.causeFlags)
 	switch {
 	case f.show:
 		held, err := client.Rollout(context.Background(), service)

@@ -31,7 +31,8 @@ func (s *rollStep) setAdmin(ctx context.Context, to control.Admin, want admin.Wa
 	if s.lost.Load() {
 		return admin.Outcome{}, errTaken
 	}
-	want.By, want.Note, want.Rollout, want.Pool = s.want.By, s.want.Note, s.rollout.ID, s.rollout.Pool
+	want.By, want.Note, want.Commit = s.want.By, s.want.Note, s.want.Commit
+	want.Rollout, want.Pool = s.rollout.ID, s.rollout.Pool
 	return s.client.SetAdmin(ctx, s.service, s.member.Address, to, want)
 }
 

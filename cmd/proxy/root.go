@@ -219,11 +219,3 @@ func (c *cli) asking(talk func(context.Context, *admin.Client) error) error {
 	}
 	return err
 }
-
-// person is who asks, where the socket cannot know: behind sudo every user is root.
-func (c *cli) person(by string) string {
-	if by != "" {
-		return by
-	}
-	return c.getenv("SUDO_USER")
-}

@@ -87,10 +87,10 @@ func (v statusView) pool(name, release string) string {
 func causeText(c control.Cause) string {
 	text := c.Verb
 	if c.By != "" {
-		text += " by " + c.By
+		text += " by " + safe(c.By)
 	}
 	if c.Note != "" {
-		text += ": " + c.Note
+		text += ": " + safe(c.Note)
 	}
 	return text
 }
