@@ -90,9 +90,9 @@ func (c *Controller) Pause(ctx context.Context, service string, want PauseWant, 
 	}
 	o.inside = func(limit int) drain.Listing { return c.look(limit, c.gatesOf(service), c.now.Load().leaving) }
 	o.over = func() (over, done bool) {
-		return c.State().Services[service].Paused == nil, c.quiet(service)
+		return c.State().Services[service].Paused == nil, c.within(service) == 0
 	}
-	o.short = func() string { return fmt.Sprintf("resumed with %d inside", o.inside(0).Total) }
+	o.short = func() string { return fmt.Sprintf("resumed with %d inside", c.within(service)) }
 	applied, err := c.apply(ctx, o)
 	return applied.Operation, err
 }
@@ -146,13 +146,12 @@ func (c *Controller) gatesOf(service string) (gates []*drain.Gate) {
 	return gates
 }
 
-func (c *Controller) quiet(service string) bool {
+// within is how many are inside of a service.
+func (c *Controller) within(service string) (n int) {
 	for _, g := range c.gatesOf(service) {
-		if g.Inside() > 0 {
-			return false
-		}
+		n += g.Inside()
 	}
-	return true
+	return n
 }
 
 // followEvery is how often it is looked whether a pause has become quiet, or a room empty. Nobody is told of either.

@@ -59,10 +59,13 @@ func (c *cli) pipeline() (by, commit string) {
 	return "", ""
 }
 
-// person is the user at the terminal and the machine: behind sudo every user is root, and many come from other machines. Empty:
-// Sluice knows better, from the socket.
+// person is the user at the terminal and the machine, for many come from other ones. Behind sudo every user is root, and of
+// this machine. Empty: Sluice knows better, from the socket.
 func (c *cli) person() string {
-	user := plain(cmp.Or(c.getenv("SUDO_USER"), c.getenv("USER"), c.getenv("LOGNAME")))
+	if user := plain(c.getenv("SUDO_USER")); user != "" {
+		return user
+	}
+	user := plain(cmp.Or(c.getenv("USER"), c.getenv("LOGNAME")))
 	host, err := os.Hostname()
 	if user == "" || err != nil {
 		return user

@@ -140,7 +140,7 @@ func TestWhoAsks(t *testing.T) {
 	}{
 		{"nobody knows", nil, causeFlags{}, "", ""},
 		{"a person at a terminal", map[string]string{"USER": "alice"}, causeFlags{}, "alice@" + host, ""},
-		{"behind sudo", map[string]string{"USER": "root", "SUDO_USER": "alice"}, causeFlags{}, "alice@" + host, ""},
+		{"behind sudo", map[string]string{"USER": "root", "SUDO_USER": "alice"}, causeFlags{}, "alice", ""},
 		{"a flag", map[string]string{"USER": "alice", "SLUICE_BY": "bob"}, causeFlags{by: "carol", commit: "77"}, "carol", "77"},
 		{"a variable of ours", map[string]string{"USER": "alice", "SLUICE_BY": "bob", "SLUICE_COMMIT": "88"}, causeFlags{}, "bob", "88"},
 		{"GitHub", github, causeFlags{}, "octocat", "9f3c"},
