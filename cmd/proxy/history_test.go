@@ -29,7 +29,7 @@ func someHistory() []control.Entry {
 	}
 	step := control.Entry{
 		Seq: 6, Time: noon.Add(48 * time.Hour), Kind: "rollout", Generation: 12, Text: "rollout r1: 10.0.0.1:3000 waiting → drain",
-		Cause: control.Cause{By: "alice@desk", Peer: "alice", Verb: "rollout", Rollout: "r1", Note: "evil \x1b[2Jnote‮"},
+		Cause: control.Cause{By: "alice@desk", Peer: "alice", Verb: "rollout", Rollout: "r1", Note: "evil \x1b[2Jnote\u202e"},
 	}
 	next := step
 	next.Text = "rollout r1: 10.0.0.1:3000 drain → exec"
