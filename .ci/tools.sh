@@ -2,7 +2,7 @@
 # Installs the programs that the tests start, where they are missing. On a machine without apt-get it only says so.
 set -euo pipefail
 declare -A package=([nginx]=nginx [haproxy]=haproxy [wrk]=wrk [chromium]=chromium [shellcheck]=shellcheck
-  [node]=nodejs [python3]=python3 [curl]=curl [jq]=jq
+  [node]=nodejs [python3]=python3 [curl]=curl [jq]=jq [systemd-analyze]=systemd
   [apache2]=apache2-bin) # the program and its modules alone: nothing that starts a service
 missing=()
 for program in "${!package[@]}"; do
