@@ -15,5 +15,5 @@ const server = http.createServer((req, res) => {
   res.end(`<!doctype html><title>shop</title><h1>Shop, release ${release}</h1>\n`);
 });
 
-server.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => console.log(`release ${release} on`, server.address()));
+server.listen(Number(process.env.PORT ?? 3000), process.env.HOST ?? '127.0.0.1', () => console.log(`release ${release} on`, server.address()));
 process.on('SIGTERM', () => server.close(() => process.exit(0)));
