@@ -223,10 +223,14 @@ func (w *world) start() error {
 	w.proxy = proxy.New(proxy.Timeouts{}, nil)
 	w.c = New(Options{
 		Config: w.cfg, Proxy: w.proxy, Journal: w.disk, Event: w.hear, Rand: func() float64 { return 0.5 },
-		NewProber: func(spec healthcheck.Spec) healthcheck.Prober { return fakeProber{w.servers, spec.Address} },
+		NewProber: w.prober,
 		Resolve:   w.dns.resolve,
 	})
 	return w.c.Start(w.t.Context())
+}
+
+func (w *world) prober(spec healthcheck.Spec) healthcheck.Prober {
+	return fakeProber{w.servers, spec.Address}
 }
 
 func (w *world) mustStart() {
