@@ -72,7 +72,7 @@ type logSum struct{ most, sum float64 }
 
 func (s *logSum) add(x float64) {
 	switch {
-	case math.IsInf(x, -1):
+	case s.sum > 0 && x < s.most-40: // adds nothing that a float64 could hold
 	case s.sum == 0:
 		s.most, s.sum = x, 1
 	case x > s.most:

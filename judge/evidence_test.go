@@ -13,7 +13,7 @@ func plain(c count) witness { return witness{c, 1} }
 // at most 1/w, although he may stop whenever he likes.
 func TestLuckHasItsPrice(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	const runs, steps, w = 2000, 400, 20
+	const runs, steps, w = 1000, 300, 20
 	for _, p := range []float64{0.001, 0.02, 0.3, 0.9} {
 		rich := [2]int{}
 		for range runs {

@@ -12,7 +12,7 @@ type Test struct {
 	bursts   Bursts
 	looks    int
 	seen     Sample // of the new release at the last look
-	ailing   bool   // the old release fails now
+	ailing   int    // looks that do not count, as the old release failed lately
 	old, new arm
 	timed    Histogram // of the new release when its times began to count
 	void     Sample    // what the new release served in looks that do not count
@@ -35,12 +35,17 @@ func (t *Test) Before(b Bursts) { t.bursts = b }
 func (t *Test) Health(old, new Health) { t.health = [2]Health{old, new} }
 
 // Control tells it how the old release has served since the watch began where Look is told how it did before: by probes.
-// While they fail as well, errors of the new one say nothing of it, and do not count. Call it before a look.
+// While they fail as well, and a little longer, what the new one does says nothing of it, and does not count. Call it
+// before a look.
 func (t *Test) Control(old Sample) {
 	d := old.Minus(t.control)
-	t.control = old
-	t.ailing = d.Errors > 0
+	if t.control = old; d.Errors > 0 {
+		t.ailing = ailingFor
+	}
 }
+
+// ailingFor is how many looks an error of the old release is good for. Probes are few, and not each fails in an outage.
+const ailingFor = 5
 
 // Look judges by how both have served since the watch began. Where the old release serves nobody in that time, old is how
 // it served before, and stays as it is.
@@ -50,7 +55,8 @@ func (t *Test) Look(old, new Sample) Verdict {
 	}
 	t.looks++
 	t.old.add(old, true)
-	if t.ailing {
+	if t.ailing > 0 {
+		t.ailing--
 		t.void = t.void.Plus(new.Minus(t.seen))
 	}
 	t.seen = new
