@@ -37,11 +37,12 @@ func putBuffer(b []byte) {
 
 // input is the read side: unread bytes are buf[r:w]. Bytes below floor are the head in use and stay where they are.
 type input struct {
-	buf   []byte
-	r, w  int
-	scan  int    // buf[r:scan] is known to hold no line end
-	floor int    // where the body's bytes may begin
-	kept  []byte // the buffer that still holds the head after the body moved to a larger one
+	buf    []byte
+	r, w   int
+	scan   int    // buf[r:scan] is known to hold no line end
+	floor  int    // where the body's bytes may begin
+	kept   []byte // the buffer that still holds the head after the body moved to a larger one
+	waited bool   // the message had to be waited for in the middle
 }
 
 func (in *input) unread() int { return in.w - in.r }
@@ -51,6 +52,7 @@ func (in *input) next() {
 	in.dropKept()
 	in.floor = 0
 	in.scan = in.r
+	in.waited = false
 	if in.r == in.w {
 		in.release()
 	}
@@ -176,10 +178,23 @@ func (c *Conn) wait(ready func(fd uintptr) bool) error {
 func (c *Conn) moreReady(fd uintptr) bool {
 	n, errno := readSocket(fd, c.in.buf[c.in.w:])
 	if errno == unix.EAGAIN {
+		c.in.hasten(fd)
 		return false
 	}
 	c.in.w += c.came(n, errno)
 	return true
+}
+
+// fewBytes is how much of a message that is written in small pieces can be here before the wait for the rest of it.
+const fewBytes = 4 << 10
+
+// hasten acknowledges the beginning of a message at once, when little of it is here. Its sender may keep the next small piece
+// back until then (RFC 9293 §3.7.4), while the kernel waits 40 ms for an answer of ours to carry the acknowledgement.
+func (in *input) hasten(fd uintptr) {
+	if !in.waited && in.w <= fewBytes {
+		ackAtOnce(fd)
+	}
+	in.waited = true
 }
 
 // came is how many bytes a read brought; where it brought none, the end or the error is kept for who waits.

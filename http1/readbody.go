@@ -44,6 +44,7 @@ func (c *Conn) readInto(p []byte) (n int, err error) {
 func (c *Conn) intoReady(fd uintptr) bool {
 	n, errno := readSocket(fd, c.into)
 	if errno == unix.EAGAIN {
+		c.in.hasten(fd)
 		return false
 	}
 	c.brought = c.came(n, errno)

@@ -57,6 +57,18 @@ func quietSocket(fd uintptr) bool {
 	}
 }
 
+// ackAtOnce sends the acknowledgement that is due, and those of what comes until something is written.
+func ackAtOnce(fd uintptr) { setQuickAck(fd, 1) }
+
+// AckWithAnswers has acknowledgements wait for an answer that carries them. The kernel begins so by itself, until an answer
+// came later than its acknowledgement could wait, which is 40 ms.
+func AckWithAnswers(fd uintptr) { setQuickAck(fd, 0) }
+
+// setQuickAck fails for other sockets than those of TCP, where there is nothing to set.
+func setQuickAck(fd uintptr, value int32) {
+	syscall.RawSyscall6(unix.SYS_SETSOCKOPT, fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
+}
+
 // pollSocket reports whether one of the events, an error or a hang-up is there now.
 func pollSocket(fd uintptr, events int16) bool {
 	fds := [1]unix.PollFd{{Fd: int32(fd), Events: events}}
