@@ -39,9 +39,11 @@ func keep(s *setup) *keptConn {
 	return &keptConn{t: s.t, Conn: nc, br: bufio.NewReader(nc)}
 }
 
-func (k *keptConn) get() {
+func (k *keptConn) get() { k.t.Helper(); k.ask("/") }
+
+func (k *keptConn) ask(path string) {
 	k.t.Helper()
-	io.WriteString(k, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+	io.WriteString(k, "GET "+path+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	res, err := http.ReadResponse(k.br, nil)
 	if err != nil || res.StatusCode != 200 {
 		k.t.Fatalf("%+v, %v", res, err)
