@@ -9,6 +9,9 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	for {
 		s, refusal := p.route(ex)
 		ex.keepPlace()
+		if s.passes != nil && ex.asksLink(s) {
+			return upstream.Lease{}, errLink
+		}
 		if refusal == nil && ex.holds() {
 			ex.unqueue()
 			if refusal = p.wait(ex); refusal == nil {
@@ -38,7 +41,7 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 			}
 			return upstream.Lease{}, refusal
 		}
-		return upstream.Lease{}, ex.refusedFor(errNoBackend)
+		return upstream.Lease{}, ex.refusedFor(ex.Service.nobody())
 	}
 }
 

@@ -39,6 +39,7 @@ func (p *Proxy) ending(ex *Exchange, err error) drain.Ending {
 
 // elsewhere reports whether the live pool has a backend that has not failed the request yet.
 func (p *Proxy) elsewhere(ex *Exchange) bool {
-	svc := p.live.Load().Route(ex.Request.Authority, ex.Request.Path())
-	return svc != nil && svc.Live.Others(&ex.tried)
+	s := p.live.Load()
+	svc := s.behind(ex.Peer.Door).Route(ex.Request.Authority, ex.Request.Path())
+	return svc != nil && ex.preview(s, svc).Live.Others(&ex.tried)
 }

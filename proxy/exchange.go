@@ -48,6 +48,7 @@ type Peer struct {
 	Address string        // without the port
 	Scheme  string        // "http" or "https"
 	Trusted bool          // its forwarding fields are believed
+	Door    string        // the listener for previews that it came in by; empty: one for visitors
 	Local   func() string // the address it connected to; stands in for a Host that an HTTP/1.0 client left out
 }
 
@@ -78,6 +79,7 @@ type Exchange struct {
 	scratch  []byte // holds what is added to a head
 	tried    upstream.Tried
 	hold     hold
+	wallet   wallet
 	last     *Error // why the attempt before failed
 	queued   queued
 	worn     bool // it failed on a connection that had been idle, which proves nothing against its backend
@@ -125,7 +127,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.last, ex.guest, ex.Held = nil, nil, 0
 	ex.worn, ex.sent, ex.bodyCut = false, sentNone, false
 	ex.tried.Reset()
-	ex.hold = hold{}
+	ex.hold, ex.wallet = hold{}, wallet{}
 	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.again, ex.whole = false, false
 	ex.in.reset()

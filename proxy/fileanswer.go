@@ -101,6 +101,7 @@ func (a *fileAnswer) begin(status int, kind, contentRange string, length int64) 
 	if _, all := ex.Client.WholeBody(); !all {
 		ex.Close = true
 	}
+	ex.mark(h)
 	ex.stick(h)
 	ex.Client.ArmWrite(a.p.timeouts.Write)
 	if ex.Client.WriteResponse(h) != nil {

@@ -98,6 +98,7 @@ func (ex *Exchange) say(status int, name, value []byte, what string) error {
 	h.Add(message.CacheControl, nameCacheControl, valueNoStore)
 	h.Add(message.XRequestID, nameXRequestID, ex.id.bytes())
 	ex.addDate(h)
+	ex.mark(h)
 	ex.Status = status
 	if ex.answer(h, fmt.Appendf(nil, "%d %s: %s\nrequest %s\n", status, h.Reason, what, ex.id.bytes())) != nil {
 		return errGone

@@ -23,15 +23,16 @@ func (ex *Exchange) takeTarget(h *message.Head) *Error {
 // find looks the service up in a snapshot. An unclear path has to lead there in whatever way a server reads it.
 func (ex *Exchange) find(s *Snapshot) *Error {
 	h := &ex.Request
-	path := h.Path()
-	ex.Service = s.Route(h.Authority, path)
+	path, here := h.Path(), s.behind(ex.Peer.Door)
+	ex.Service = here.Route(h.Authority, path)
 	switch {
 	case ex.Service == nil:
 		return errNoRoute
-	case ex.unclear && !s.agree(h.Authority, path, ex.Service):
+	case ex.unclear && !here.agree(h.Authority, path, ex.Service):
 		ex.Service = nil
 		return errUnclear
 	}
+	ex.Service = ex.preview(s, ex.Service)
 	return nil
 }
 

@@ -54,6 +54,7 @@ func (ex *Exchange) Refuse(err *Error) {
 	case http.StatusServiceUnavailable:
 		h.Add(message.Other, nameRetryAfter, strconv.AppendInt(nil, int64(ex.retryAfter()/time.Second), 10))
 	}
+	ex.mark(h)
 	body := fmt.Appendf(nil, "%d %s: %s\nrequest %s\n", err.Status, http.StatusText(err.Status), err.What, ex.id.bytes())
 	ex.answer(h, body)
 }

@@ -23,12 +23,14 @@ func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 	ex.Status = h.Status
 	ex.Client.ArmWrite(p.timeouts.Write)
 	if h.Status == 101 {
+		ex.mark(h)
 		ex.stick(h)
 		return p.tunnel(ex, conn)
 	}
 	if err := ex.gather(conn, p.timeouts.Body); err != nil {
 		return err
 	}
+	ex.mark(h)
 	ex.stick(h)
 	ex.begun = true
 	if !ex.pump.running {

@@ -106,6 +106,8 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 		switch {
 		case err == errHeldCheck:
 			return ex.answerCheck()
+		case err == errLink:
+			return ex.answerLink(p.Snapshot())
 		case err != nil:
 			return err
 		}

@@ -21,6 +21,8 @@ type Snapshot struct {
 	wildcard   map[string]*paths // by what follows the first dot: "example.com" for *.example.com
 	any        *paths
 	rooms      map[*Room]*Service
+	doors      map[string]*Snapshot // what listeners for previews lead to
+	passes     *Passes              // which lead to previews; nil: none do
 }
 
 // Service is one service in a Snapshot.
@@ -49,6 +51,9 @@ type Service struct {
 	Check   string // the path that is answered while they do; empty: none
 	Holds   Holds
 	Room    *Room // NewSnapshot makes one where there is none
+
+	Preview  *Preview   // of a service that is a preview; nil: visitors come here
+	Previews []*Service // of its pools
 
 	plain string // Path without escapes
 }
@@ -81,17 +86,24 @@ func NewSnapshot(generation uint64, services []*Service) (*Snapshot, error) {
 		if err := svc.takePath(); err != nil {
 			return nil, err
 		}
-		hosts := svc.Hosts
-		if len(hosts) == 0 {
-			hosts = []string{""}
-		}
-		for _, host := range hosts {
-			if err := s.at(host).add(svc); err != nil {
-				return nil, err
-			}
+		if err := s.addRoutes(svc); err != nil {
+			return nil, err
 		}
 	}
 	return s, nil
+}
+
+func (s *Snapshot) addRoutes(svc *Service) error {
+	hosts := svc.Hosts
+	if len(hosts) == 0 {
+		hosts = []string{""}
+	}
+	for _, host := range hosts {
+		if err := s.at(host).add(svc); err != nil {
+			return err
+		}
+	}
+	return s.addPreviews(svc)
 }
 
 // takePath refuses a path that servers read in more ways than one: which requests are below it would be open. A service
@@ -136,7 +148,8 @@ func (p *paths) add(svc *Service) error {
 const maxHost = 255
 
 // Route finds the service for a request, or nil. Authority and path are in their canonical form. An exact host wins over
-// a wildcard, and that over any host; a host whose services all have other paths falls through to the next.
+// a wildcard, and that over any host; a host whose services all have other paths falls through to the next, unless it is one
+// of previews: what is not there is nowhere.
 func (s *Snapshot) Route(authority, path []byte) *Service { return s.find(authority, path, false) }
 
 // find goes by what a path means in place of how it is written, when it is decoded.
@@ -146,8 +159,10 @@ func (s *Snapshot) find(authority, path []byte, decoded bool) *Service {
 	}
 	host, _ := message.SplitPort(authority)
 	if len(host) > 0 && len(host) <= maxHost {
-		if svc := s.exact[string(host)].find(path, decoded); svc != nil {
-			return svc
+		if here := s.exact[string(host)]; here != nil {
+			if svc := here.find(path, decoded); svc != nil || (*here)[0].Preview != nil {
+				return svc
+			}
 		}
 		if dot := bytes.IndexByte(host, '.'); dot >= 0 {
 			if svc := s.wildcard[string(host[dot+1:])].find(path, decoded); svc != nil {
