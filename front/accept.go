@@ -46,6 +46,7 @@ type acceptor struct {
 	file   *os.File // the same socket, to wait on
 	raw    syscall.RawConn
 	server *Server
+	door   string // of proxy.Peer
 	closed atomic.Bool
 	failed error
 }
@@ -143,18 +144,18 @@ func (a *acceptor) one(listener uintptr) syscall.Errno {
 	fd, _, errno := syscall.RawSyscall6(unix.SYS_ACCEPT4, listener, uintptr(unsafe.Pointer(&from)),
 		uintptr(unsafe.Pointer(&size)), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0, 0)
 	if errno == 0 {
-		a.server.admitPlain(int(fd), &from)
+		a.server.admitPlain(int(fd), &from, a.door)
 	}
 	return errno
 }
 
-func (s *Server) admitPlain(fd int, from *unix.RawSockaddrAny) {
+func (s *Server) admitPlain(fd int, from *unix.RawSockaddrAny, door string) {
 	if !s.enter() {
 		closeSocket(fd)
 		return
 	}
 	c := s.newConn()
 	nc := &socket{fd: fd, remote: addrPort(from)}
-	c.begin(nc, nc, "http")
+	c.begin(nc, nc, "http", door)
 	s.workers.serve(c)
 }

@@ -89,7 +89,7 @@ func (s *Server) acceptRest() {
 
 // admitQueued takes the connections that wait in a listener, without waiting for more: its close, which follows at once,
 // would reset them, and they may carry requests already.
-func (s *Server) admitQueued(l net.Listener, conf *tls.Config) {
+func (s *Server) admitQueued(l net.Listener, door string, conf *tls.Config) {
 	raw := rawOf(l)
 	if raw == nil {
 		return
@@ -100,16 +100,16 @@ func (s *Server) admitQueued(l net.Listener, conf *tls.Config) {
 			if err != nil {
 				return
 			}
-			s.admitFD(queued, conf)
+			s.admitFD(queued, door, conf)
 		}
 	})
 }
 
-func (s *Server) admitFD(fd int, conf *tls.Config) {
+func (s *Server) admitFD(fd int, door string, conf *tls.Config) {
 	f := os.NewFile(uintptr(fd), "queued")
 	defer f.Close()
 	if nc, err := net.FileConn(f); err == nil {
-		s.admit(nc, conf)
+		s.admit(nc, door, conf)
 	}
 }
 

@@ -63,7 +63,7 @@ func (s *Server) newConn() *conn {
 }
 
 // begin makes it the connection of a client. plain is the socket below nc.
-func (c *conn) begin(nc, plain net.Conn, scheme string) {
+func (c *conn) begin(nc, plain net.Conn, scheme, door string) {
 	c.Conn.Reset(nc)
 	c.plain, c.socket = plain, nil
 	if sc, ok := plain.(syscall.Conn); ok {
@@ -71,6 +71,7 @@ func (c *conn) begin(nc, plain net.Conn, scheme string) {
 	}
 	c.bare, _ = nc.(*socket)
 	c.peer = c.server.peer(plain, scheme, c.local)
+	c.peer.Door = door
 	c.life.begin(&c.server.opts)
 	c.closing, c.served, c.known = false, false, false
 	c.goneFor, c.acked, c.idleTicks = 0, 0, 0

@@ -22,6 +22,7 @@ type http2Front struct {
 	server *http.Server
 	conns  chan net.Conn
 	ended  chan struct{}
+	doors  sync.Map // door by connection, from when it is handed over until it is taken; only of those for previews
 	once   sync.Once
 }
 
@@ -30,7 +31,7 @@ func newHTTP2(s *Server) *http2Front {
 	f.server = &http.Server{
 		Handler: f, Protocols: new(http.Protocols), IdleTimeout: s.opts.Timeouts.Idle,
 		MaxHeaderBytes: s.opts.Limits.Head, ConnState: f.connState, ErrorLog: silent(),
-		ConnContext:                  func(ctx context.Context, _ net.Conn) context.Context { return s.begin(ctx) },
+		ConnContext:                  f.begin,
 		DisableGeneralOptionsHandler: true,
 	}
 	f.server.Protocols.SetHTTP2(true)
@@ -39,13 +40,23 @@ func newHTTP2(s *Server) *http2Front {
 }
 
 // serve hands over a connection on which HTTP/2 was agreed. It is in the server's gate already.
-func (f *http2Front) serve(nc net.Conn) {
+func (f *http2Front) serve(nc net.Conn, door string) {
+	if door != "" {
+		f.doors.Store(nc, door)
+	}
 	select {
 	case f.conns <- nc:
 	case <-f.ended:
+		f.doors.Delete(nc)
 		nc.Close()
 		f.front.gate.Leave()
 	}
+}
+
+func (f *http2Front) begin(ctx context.Context, nc net.Conn) context.Context {
+	door, _ := f.doors.LoadAndDelete(nc)
+	name, _ := door.(string)
+	return f.front.begin(ctx, name)
 }
 
 func (f *http2Front) connState(_ net.Conn, state http.ConnState) {
@@ -100,6 +111,7 @@ func (s *Server) streamPeer(r *http.Request) *proxy.Peer {
 		a, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 		return fmt.Sprint(a)
 	})
+	p.Door = lifeOf(r.Context()).door
 	return &p
 }
 

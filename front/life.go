@@ -11,6 +11,7 @@ import (
 type life struct {
 	until    time.Time // zero: no end
 	most     int64     // requests; 0: no end
+	door     string    // that a connection of HTTP/2 came in by, as in proxy.Peer
 	answered atomic.Int64
 }
 
@@ -44,8 +45,10 @@ func (l *life) last(began time.Time) bool {
 type lifeKey struct{}
 
 // begin gives an HTTP/2 connection its life; its streams find it by lifeOf.
-func (s *Server) begin(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lifeKey{}, s.newLife())
+func (s *Server) begin(ctx context.Context, door string) context.Context {
+	l := s.newLife()
+	l.door = door
+	return context.WithValue(ctx, lifeKey{}, l)
 }
 
 func lifeOf(ctx context.Context) *life { return ctx.Value(lifeKey{}).(*life) }

@@ -90,17 +90,22 @@ func New(opts Options) *Server {
 // ListenError is a listener that could not be opened. Its text ends with the next step.
 type ListenError struct {
 	Address string
+	Door    string // the listener's name, where it is one for previews
 	Err     error
 }
 
 func (e *ListenError) Error() string {
+	key := "listen:"
+	if e.Door != "" {
+		key = "preview:"
+	}
 	switch {
 	case errors.Is(e.Err, syscall.EADDRINUSE):
-		return fmt.Sprintf("cannot listen on %s: another program has that port; end it (see `ss -ltnp`) or write another address under `listen:`", e.Address)
+		return fmt.Sprintf("cannot listen on %s: another program has that port; end it (see `ss -ltnp`) or write another address under `%s`", e.Address, key)
 	case errors.Is(e.Err, os.ErrPermission):
 		return fmt.Sprintf("cannot listen on %s: not allowed; write a port above 1023, or grant it with `setcap cap_net_bind_service=+ep` on the binary", e.Address)
 	}
-	return fmt.Sprintf("cannot listen on %s: %v; write an address of this machine under `listen:`", e.Address, e.Err)
+	return fmt.Sprintf("cannot listen on %s: %v; write an address of this machine under `%s`", e.Address, e.Err, key)
 }
 
 func (e *ListenError) Unwrap() error { return e.Err }
@@ -109,27 +114,33 @@ func (e *ListenError) Unwrap() error { return e.Err }
 // which tells the port where 0 was asked for, or a *ListenError. Where sockets were passed on for the address, it serves
 // those.
 func (s *Server) Listen(scheme, network, address string, conf *tls.Config) (net.Addr, error) {
+	return s.ListenFor("", scheme, network, address, conf)
+}
+
+// ListenFor is Listen for previews: what comes in goes to those that name the door.
+func (s *Server) ListenFor(door, scheme, network, address string, conf *tls.Config) (net.Addr, error) {
 	all, err := s.listen(network, address)
 	for _, l := range all {
 		if err == nil {
-			err = s.serveListener(l, scheme, conf)
+			err = s.serveListener(l, door, scheme, conf)
 		}
 	}
 	if err != nil {
-		return nil, &ListenError{Address: address, Err: err}
+		return nil, &ListenError{Address: address, Door: door, Err: err}
 	}
 	return all[0].Addr(), nil
 }
 
 // serveListener starts the accept loop of a listener.
-func (s *Server) serveListener(l net.Listener, scheme string, conf *tls.Config) error {
-	run := func() { s.accept(l, conf) }
+func (s *Server) serveListener(l net.Listener, door, scheme string, conf *tls.Config) error {
+	run := func() { s.accept(l, door, conf) }
 	if scheme == "http" {
 		a, err := s.newAcceptor(l)
 		if err != nil {
 			l.Close()
 			return err
 		}
+		a.door = door
 		l, run = a, a.run
 	}
 	s.mu.Lock()
@@ -142,7 +153,7 @@ func (s *Server) serveListener(l net.Listener, scheme string, conf *tls.Config) 
 
 // accept is the goroutine of a listener with TLS; it ends when the listener is closed, or closes it when its deadline is
 // over.
-func (s *Server) accept(l net.Listener, conf *tls.Config) {
+func (s *Server) accept(l net.Listener, door string, conf *tls.Config) {
 	defer s.accepts.Done()
 	defer l.Close()
 	pause := time.Duration(0)
@@ -151,11 +162,11 @@ func (s *Server) accept(l net.Listener, conf *tls.Config) {
 		switch {
 		case err == nil:
 			pause = 0
-			s.admit(nc, conf)
+			s.admit(nc, door, conf)
 		case errors.Is(err, net.ErrClosed):
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			s.admitQueued(l, conf)
+			s.admitQueued(l, door, conf)
 			return
 		default:
 			pause = s.acceptFailed(pause, err)
@@ -178,16 +189,16 @@ func (s *Server) enter() bool {
 	return (most <= 0 || s.gate.Inside() < most) && s.gate.Enter()
 }
 
-func (s *Server) admit(nc net.Conn, conf *tls.Config) {
+func (s *Server) admit(nc net.Conn, door string, conf *tls.Config) {
 	if !s.enter() {
 		nc.Close()
 		return
 	}
-	go s.handshake(nc, conf)
+	go s.handshake(nc, door, conf)
 }
 
 // handshake sets TLS up and hands the connection to the protocol that was agreed on.
-func (s *Server) handshake(nc net.Conn, conf *tls.Config) {
+func (s *Server) handshake(nc net.Conn, door string, conf *tls.Config) {
 	if d := s.opts.Timeouts.TLSHandshake; d > 0 {
 		nc.SetDeadline(time.Now().Add(d))
 	}
@@ -199,11 +210,11 @@ func (s *Server) handshake(nc net.Conn, conf *tls.Config) {
 	}
 	nc.SetDeadline(time.Time{})
 	if tc.ConnectionState().NegotiatedProtocol == "h2" {
-		s.h2.serve(tc)
+		s.h2.serve(tc, door)
 		return
 	}
 	c := s.newConn()
-	c.begin(tc, nc, "https")
+	c.begin(tc, nc, "https", door)
 	c.serve()
 }
 
