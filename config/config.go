@@ -122,6 +122,7 @@ type Service struct {
 	Files     Files    // of pools with a Root
 	Assets    []string // patterns of paths whose content never changes under one name
 	FailOpen  int      // percent of the ready backends; with fewer of them up, the checks are not believed. 0: they always are
+	Preview   *Preview // of the pool that is not live, or of the one it names; nil: there is none
 	Line      int      // where the file has it; 0 without a file
 }
 
@@ -132,6 +133,7 @@ type Pool struct {
 	Release        string    // which each of its backends has to report; empty: any
 	Root           string    // folder of a static release, which is its one backend; empty: its backends are servers
 	MaxConnections int       // per backend, for those that say nothing else; 0: no limit
+	Preview        *Preview  // of this pool, live or not; nil: there is none
 }
 
 // Backend is one address in a pool.

@@ -62,8 +62,8 @@ func TestDocumentedDefaults(t *testing.T) {
 		"eject.answers": fmt.Sprintf("%d-%d", s.Eject.Answers[0].Low, s.Eject.Answers[0].High),
 		"eject.above":   seconds(s.Eject.Above), "eject.window": seconds(s.Eject.Window), "eject.most": fmt.Sprintf("%d%%", s.Eject.Most),
 		"eject.time": seconds(s.Eject.Time), "eject.longest": showDuration(s.Eject.Longest),
-		"files.index": defaultIndex,
-		"slow_start":  offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
+		"preview.cookie": fmt.Sprint(Preview{}.Cookie), "files.index": defaultIndex,
+		"slow_start": offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| `([^`]*)` \\|").FindAllStringSubmatch(document(t), -1) {
 		if want[row[1]] != row[2] {

@@ -21,6 +21,7 @@ type input struct {
 	tokenKey     string // the one of the two keys that came first
 	secrets      []secret
 	routes       map[Route]string // the service that has it
+	sights       []sight
 }
 
 // result is the end of reading: the configuration, or else the problems.

@@ -33,6 +33,7 @@ func (v value) pool(limit int, releases *[]value) Pool {
 		"backends":        func(v value) { backends = &v },
 		"root":            func(v value) { root = &v },
 		"max_connections": wholeField(&p.MaxConnections, 0, maxConnections),
+		"preview":         func(v value) { p.Preview = v.poolPreview(p.Name) },
 		"release":         func(v value) { *releases = append(*releases, v); v.poolRelease(&p.Release) },
 	})
 	switch {

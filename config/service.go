@@ -46,6 +46,8 @@ type reading struct {
 	hash, sticky    *value
 	keepFor         *value
 	health          *value
+	preview         *value
+	previewPool     *value
 	releases        []value // that pools expect
 	limit           int     // max_connections of the service
 }
@@ -53,7 +55,7 @@ type reading struct {
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
 const unsaid = -1
 
-var laterKeys = []string{"preview", "bake"}
+var laterKeys = []string{"bake"}
 
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
@@ -85,6 +87,7 @@ func (s *reading) fields() fields {
 		"eject":           func(v value) { v.eject(&s.Eject) },
 		"files":           s.readFiles,
 		"assets":          func(v value) { s.assets = &v; v.patterns(&s.Assets) },
+		"preview":         s.readPreview,
 		"slow_start":      func(v value) { v.slowStart(&s.SlowStart) },
 		"fail_open":       func(v value) { v.failOpen(&s.FailOpen) },
 	}
@@ -108,6 +111,7 @@ func (s *reading) whole(v value) {
 	s.checkFiles()
 	s.checkChecks()
 	s.chooseLive()
+	s.checkPreview(v)
 	s.claimRoutes(v)
 }
 

@@ -78,6 +78,7 @@ func (in *input) whole(c *Config, file value) {
 			s.MaxBody = c.Limits.BodyBytes
 		}
 	}
+	in.checkSights(c)
 	in.environmentToken(c)
 	if in.admin != nil && c.Admin.Network == "tcp" && c.Admin.Token == "" && in.tokenFile == nil {
 		in.admin.refuse("add admin_token_file: /etc/sluice/token, set "+tokenVariable+", or use a unix socket",

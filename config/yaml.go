@@ -133,6 +133,7 @@ var syntaxFixes = []struct{ said, fix string }{
 	{"'-' indicator", "indent the lines of one list alike, here and below"},
 	{"could not find expected ':'", "write the key, a colon, a space and its value"},
 	{"unexpected end of stream", "close the quotes"},
+	{"expected node content", "inside of [ ] and { } put an address that begins with a colon in quotes, as \":8080\", and look for a comma too many"},
 	{"", "compare the indentation, colons and brackets of this line with those around it"},
 }
 
