@@ -22,7 +22,7 @@ type built struct {
 
 type address struct{ network, dial string }
 
-// builtService is one service, with a Backend and so an open gate for each backend that takes traffic. One that is
+// builtService is one service, with a Backend and so an open gate for each backend that takes traffic or can be seen. One that is
 // down is among them: down only leaves the choice of the pool, what is inside may finish.
 type builtService struct {
 	from    *Service
@@ -41,13 +41,14 @@ type builder struct {
 	rooms    map[string]*proxy.Room     // the same
 	lines    map[string]*upstream.Queue // the same
 	secret   []byte                     // signs the cookies of services without one of their own
+	passes   *proxy.Passes
 	now      func() time.Time
 }
 
 func newBuilder(o Options, suspect func()) *builder {
 	cfg, clock := o.Config, o.Clock
 	return &builder{
-		secret: o.Secret, now: o.Now, suspect: suspect,
+		secret: o.Secret, now: o.Now, suspect: suspect, passes: proxy.NewPasses(config.PreviewCookie, o.Secret),
 		options: upstream.Options{Queues: &o.Proxy.Queues, Clock: clock, Connect: cfg.Timeouts.Connect, Idle: cfg.Timeouts.BackendIdle, Limits: &http1.Limits{
 			Head: cfg.Limits.HeadBytes, Fields: cfg.Limits.Fields, Target: cfg.Limits.TargetBytes, Trailers: cfg.Limits.TrailerBytes,
 		}},
@@ -104,6 +105,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 			choice = append(choice, up)
 		}
 	}
+	bd.openAside(one, old, endpoints)
 	gap := svc.gap()
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
@@ -121,6 +123,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Figures:  bd.figuresOf(svc),
 		Hold:     gap.hold, Planned: gap.planned, Check: checkedPath(&svc.File.Health), Holds: holdsOf(&svc.File.Hold), Room: bd.room(svc.Name),
 	}
+	one.service.Previews = bd.previews(one)
 	return one
 }
 

@@ -82,7 +82,7 @@ func (o Options) withDefaults() Options {
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "rollout", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready"
+	Kind       string // "change", "rollout", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready", "preview"
 	Service    string
 	Pool       string
 	Backend    string

@@ -63,6 +63,7 @@ type ServiceStatus struct {
 	Hold     HoldStatus     `json:"hold"`
 	Sticky   *StickyStatus  `json:"sticky,omitempty"`
 	Queue    *QueueStatus   `json:"queue,omitempty"`
+	Preview  *PreviewStatus `json:"preview,omitempty"` // nil: none of its pools can be seen before it is live
 	Retired  []string       `json:"retired,omitempty"` // the latest releases that never serve again, oldest first
 	// Schema is the newest that any backend said of the database; nil: none does.
 	Schema *SchemaStatus `json:"schema,omitempty"`
@@ -120,6 +121,7 @@ type PoolStatus struct {
 	Eligible int             `json:"eligible"`            // backends that are up and ready, and not ejected
 	FailOpen bool            `json:"fail_open,omitempty"` // too few are up: the checks are not believed
 	Schema   *SchemaRange    `json:"schema,omitempty"`    // what all ready backends that speak of it work with
+	Preview  []string        `json:"preview,omitempty"`   // where it can be seen, live or not: hosts and ports with the path, "cookie"
 	Inside   int             `json:"inside"`
 	Backends []BackendStatus `json:"backends"`
 	Names    []NameStatus    `json:"names,omitempty"`   // which bring backends of it

@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc),
+		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc), Preview: v.previewed(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -120,7 +120,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
 		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
 	}
-	out.Schema = p.schema()
+	out.Schema, out.Preview = p.schema(), svc.places(p.Name)
 	out.FailOpen = out.Live && svc.failOpen()
 	for _, b := range p.Backends {
 		one := v.backend(b)
