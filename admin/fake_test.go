@@ -326,3 +326,11 @@ func (w *window) ask(method, path, body string, fields ...string) reply {
 	}
 	return reply{res.StatusCode, res.Header, string(text)}
 }
+
+func (f *fake) Preview(service string, want control.PreviewWant, cause control.Cause) (control.PreviewPass, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.asked = append(f.asked, fmt.Sprint("preview ", service, " ", want.Pool, " ", want.For))
+	f.cause = cause
+	return control.PreviewPass{Service: service, Pool: want.Pool, Cookie: &control.PreviewCookie{Name: "sluice-preview", Value: "x"}}, f.err
+}

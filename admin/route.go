@@ -36,6 +36,7 @@ func (s *Server) table() []route {
 		call("POST /v1/services/{service}/rollback", append([]string{"release", "force"}, drains...), s.rollback),
 		call("POST /v1/services/{service}/pause", append([]string{"for"}, change...), s.pause),
 		call("POST /v1/services/{service}/resume", change, s.resume),
+		call("POST /v1/services/{service}/preview", []string{"pool", "for", "by", "note", "commit"}, s.preview),
 		call("POST /v1/services/{service}/retire", []string{"release", "wait", "by", "note", "commit"}, s.retire),
 		call("GET /v1/services/{service}/hold/{release}", []string{"window"}, s.holdRelease),
 		call("GET /v1/leases", nil, s.leases),

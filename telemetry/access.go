@@ -99,6 +99,9 @@ func (a *AccessLog) Done(ex *proxy.Exchange, took time.Duration) {
 func addOrigin(e *zerolog.Event, ex *proxy.Exchange) {
 	if ex.Service != nil {
 		e.Str("service", ex.Service.Name)
+		if ex.Service.Preview != nil {
+			e.Bool("preview", true)
+		}
 	}
 	if b := ex.Backend; b != nil {
 		e.Str("pool", b.Pool).Str("backend", b.Name)

@@ -53,6 +53,7 @@ var (
 	deniedTotal      = describe("retries_denied_total", "Failed requests that were not sent again because the retry budget was spent.", "service")
 	lostTotal        = describe("lost_total", "Responses that broke off, by no fault of the client.", "service")
 	earlierTotal     = describe("assets_from_previous_total", "Files under `assets` that the live static release has not and the one before had.", "service")
+	previewTotal     = describe("preview_requests_total", "Requests to previews, by first digit of the status; none is in the other metrics of its service.", "service", "code")
 	pinsTotal        = describe("pins_total", "What became of the pins of sticky clients.", "service", "outcome")
 	receivedBytes    = describe("request_body_bytes_total", "Bytes of request bodies.", "service")
 	sentBytes        = describe("response_body_bytes_total", "Bytes of response bodies.", "service")
@@ -92,6 +93,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			collectService(ch, svc.Name, n)
 		}
 		gauge(ch, rollbackReady, truth(svc.Rollback.Ready), svc.Name)
+		collectPreview(ch, svc.Name, svc.Preview)
 		collectHold(ch, svc.Name, &svc.Hold)
 		collectQueue(ch, svc.Name, svc.Queue)
 		for j := range svc.Pools {
@@ -115,11 +117,7 @@ func countersOf(s *proxy.Snapshot, svc *control.ServiceStatus) *proxy.Counters {
 
 func collectService(ch chan<- prometheus.Metric, name string, n *proxy.Counters) {
 	for digit := range n.Status {
-		code := "none"
-		if digit > 0 {
-			code = strconv.Itoa(digit) + "xx"
-		}
-		counter(ch, requestsTotal, n.Status[digit].Load(), name, code)
+		counter(ch, requestsTotal, n.Status[digit].Load(), name, codeOf(digit))
 	}
 	counter(ch, retriesTotal, n.Retries.Load(), name)
 	counter(ch, deniedTotal, n.Denied.Load(), name)
@@ -136,6 +134,23 @@ func collectService(ch chan<- prometheus.Metric, name string, n *proxy.Counters)
 	count += uint64(n.Took[len(proxy.TookBounds)].Load())
 	sum := float64(n.TookSum.Load()) / 1e9
 	ch <- prometheus.MustNewConstHistogram(requestDuration, count, sum, buckets, name)
+}
+
+func codeOf(digit int) string {
+	if digit == 0 {
+		return "none"
+	}
+	return strconv.Itoa(digit) + "xx"
+}
+
+// collectPreview says nothing of a service without previews.
+func collectPreview(ch chan<- prometheus.Metric, name string, p *control.PreviewStatus) {
+	if p == nil {
+		return
+	}
+	for digit, n := range p.Status {
+		counter(ch, previewTotal, n, name, codeOf(digit))
+	}
 }
 
 // collectPins says nothing of a service that is not sticky, as it has seen no pin.

@@ -21,7 +21,7 @@ func (c *cli) check(path string) error {
 	if err != nil {
 		return err
 	}
-	routes := cfg.Routes()
+	routes := routesOf(cfg)
 	if c.json {
 		return c.printJSON(routes)
 	}
@@ -29,12 +29,31 @@ func (c *cli) check(path string) error {
 	t.head("HOST", "PATH", "SERVICE", "POOL", "BACKENDS")
 	for _, r := range routes {
 		host := r.Host
-		if host == "" {
+		switch {
+		case host == "":
 			host = "(any)"
+		case r.Preview:
+			host += " (preview)"
 		}
 		t.row(host, r.Path, r.Service, r.Pool, backendsOf(cfg, r.Service, r.Pool))
 	}
 	return t.print(c.out)
+}
+
+// checkedRoute is a route, or a way to a preview.
+type checkedRoute struct {
+	config.Route
+	Preview bool `json:",omitempty"`
+}
+
+func routesOf(cfg *config.Config) (all []checkedRoute) {
+	for _, r := range cfg.Routes() {
+		all = append(all, checkedRoute{Route: r})
+	}
+	for _, r := range cfg.PreviewRoutes() {
+		all = append(all, checkedRoute{Route: r, Preview: true})
+	}
+	return all
 }
 
 func backendsOf(cfg *config.Config, service, pool string) string {

@@ -110,7 +110,7 @@ func (c *cli) root() *cobra.Command {
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "answer as JSON")
 	root.AddCommand(c.runCommand(), c.checkCommand(), c.demoCommand(), c.statusCommand(), c.flipCommand(), c.rollbackCommand())
 	root.AddCommand(c.adminCommands()...)
-	root.AddCommand(c.rolloutCommand(), c.retireCommand(), c.leaseCommand(), c.pauseCommand(), c.resumeCommand(), c.historyCommand(), c.stopCommand(), c.versionCommand())
+	root.AddCommand(c.rolloutCommand(), c.previewCommand(), c.retireCommand(), c.leaseCommand(), c.pauseCommand(), c.resumeCommand(), c.historyCommand(), c.stopCommand(), c.versionCommand())
 	return root
 }
 

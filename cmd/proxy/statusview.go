@@ -41,6 +41,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	if len(s.Retired) > 0 {
 		fmt.Fprintf(w, "  retired   %s\n", safe(strings.Join(s.Retired, ", ")))
 	}
+	v.previews(w, s)
 	v.hold(w, s.Hold)
 	v.failOpen(w, s.Pools)
 	for _, d := range s.Drift {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"runtime"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -48,7 +47,7 @@ type process struct {
 	exit    *exit
 	clock   http1.Clock // ticked by the front
 
-	addresses []net.Addr // of the listeners, in the order of the configuration
+	addresses []net.Addr // as listeners has them
 	undo      []func()   // ends what has begun; the last first
 }
 
@@ -69,7 +68,7 @@ func start(s settings) (*process, error) {
 	if compiler := runtime.Version(); unsafeCompiler(compiler) {
 		p.events.Warn("built with "+compiler+", whose HTTP/2 server can be crashed from outside (CVE-2026-97032); build with `make build`, which uses a mended one", nil)
 	}
-	p.events.Say("ready", "listen", p.listening(), "admin", adminURL(s.config.Admin), "state", s.config.State, "version", s.version)
+	p.events.Say("ready", append(p.said(), "admin", adminURL(s.config.Admin), "state", s.config.State, "version", s.version)...)
 	return p, nil
 }
 
@@ -100,19 +99,19 @@ func (p *process) openJournal() (err error) {
 // itself comes last, when there is something to answer with.
 func (p *process) tryListeners() error {
 	var addresses []string
-	for _, on := range p.config.Listen {
+	for _, on := range p.listeners() {
 		addresses = append(addresses, on.Address)
 	}
 	if err := p.inherited.Left(addresses); err != nil {
 		return err
 	}
-	for _, on := range p.config.Listen {
+	for _, on := range p.listeners() {
 		if p.inherited.Has(on.Address) {
 			continue
 		}
 		l, err := net.Listen(on.Network, on.Address)
 		if err != nil {
-			return &front.ListenError{Address: on.Address, Err: err}
+			return &front.ListenError{Address: on.Address, Door: on.Name, Err: err}
 		}
 		l.Close()
 	}
@@ -154,6 +153,9 @@ func (p *process) openCerts() (err error) {
 	for _, w := range p.certs.Warnings() {
 		p.events.Warn(w, nil)
 	}
+	for _, host := range p.uncertified() {
+		p.events.Warn("no certificate is for "+host+", where a preview is; add one that names it under `tls: certificates`", nil)
+	}
 	return nil
 }
 
@@ -186,7 +188,8 @@ func (p *process) startControl() error {
 // secret is what signs cookies, or nil where no service needs it.
 func (p *process) secret() ([]byte, error) {
 	for i := range p.config.Services {
-		if s := p.config.Services[i].Sticky; s != nil && s.SecretFile == "" {
+		svc := &p.config.Services[i]
+		if s := svc.Sticky; s != nil && s.SecretFile == "" || svc.Preview != nil && svc.Preview.Cookie {
 			return p.journal.Secret()
 		}
 	}
@@ -250,12 +253,12 @@ func (p *process) startFront() error {
 		Event:          func(text string, err error) { p.events.Warn(text, err) },
 	})
 	p.onClose(p.front.Close)
-	for _, on := range p.config.Listen {
+	for _, on := range p.listeners() {
 		var conf *tls.Config
 		if on.Scheme == "https" {
 			conf = p.certs.TLSConfig()
 		}
-		address, err := p.front.Listen(on.Scheme, on.Network, on.Address, conf)
+		address, err := p.front.ListenFor(on.Name, on.Scheme, on.Network, on.Address, conf)
 		if err != nil {
 			return err
 		}
@@ -290,14 +293,6 @@ func (p *process) closeAdmin() {
 	ctx, cancel := context.WithTimeout(context.Background(), lastAnswers)
 	defer cancel()
 	p.admin.Shutdown(ctx)
-}
-
-func (p *process) listening() string {
-	var all []string
-	for i, a := range p.addresses {
-		all = append(all, p.config.Listen[i].Scheme+"://"+a.String())
-	}
-	return strings.Join(all, " ")
 }
 
 func adminURL(a config.Admin) string {
