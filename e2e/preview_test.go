@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -136,5 +135,5 @@ func (s *sluice) flipWhilePreviewed(stage string, a *tester) {
 	if n := s.metric(`sluice_preview_requests_total{code="2xx",service="web"}`); int(counted) < seen.Total().Done || n == 0 {
 		s.t.Errorf("%v requests to previews are counted, %v of them 2xx; %d were made", counted, n, seen.Total().Done)
 	}
-	s.t.Log(fmt.Sprintf("%d flips, %d requests of testers", flips, seen.Total().Done))
+	s.t.Logf("%d flips, %d requests of testers", flips, seen.Total().Done)
 }
