@@ -19,16 +19,26 @@ func (c *Controller) Flip(ctx context.Context, service, pool string, want FlipWa
 	change := func(s State) (State, error) {
 		return flip(service, pool, want, moment{c.opts.Now(), cause})(s)
 	}
-	for {
+	c.scout(ctx, service, pool, change, began.Add(want.Patience))
+	return c.switchPool(ctx, service, change, cause, order{began: began})
+}
+
+// scout has the pool checked until the change would be made, until, or until time has nothing more to bring: a schema that
+// does not fit is looked at twice, as the first answer may be of before a migration.
+func (c *Controller) scout(ctx context.Context, service, pool string, change Change, until time.Time) {
+	for misfits := 0; misfits < 2; {
 		if _, err := change(c.State()); !worthALook(err) {
-			break
+			return
 		}
 		c.settle(ctx, service, pool)
-		if _, err := change(c.State()); err == nil || !c.awaits(ctx, began.Add(want.Patience)) {
-			break
+		_, err := change(c.State())
+		if refusalKind(err) == "schema" {
+			misfits++
+		}
+		if err == nil || !c.awaits(ctx, until) {
+			return
 		}
 	}
-	return c.switchPool(ctx, service, change, cause, order{began: began})
 }
 
 // lookAgain is how long a flip that waits for its pool lets a while go by before it has all of it checked again.
@@ -53,10 +63,22 @@ func (c *Controller) awaits(ctx context.Context, until time.Time) bool {
 // worthALook says whether fresh checks could change the answer.
 func worthALook(err error) bool {
 	var r *Refusal
-	if errors.As(err, &r) {
-		return r.Kind == "unhealthy" || r.Kind == "release" || r.Kind == "schema" || r.Kind == "retired"
+	if errors.As(err, &r) && r.final {
+		return false
+	}
+	switch refusalKind(err) {
+	case "unhealthy", "release", "schema", "retired":
+		return true
 	}
 	return err == nil
+}
+
+func refusalKind(err error) string {
+	var r *Refusal
+	if errors.As(err, &r) {
+		return r.Kind
+	}
+	return ""
 }
 
 // Rollback makes the previous pool of service live again. It waits for no check: one backend that is up is enough. A

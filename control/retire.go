@@ -72,10 +72,12 @@ func blocked(service, release string, all []Blocker) error {
 }
 
 // Retire succeeds when nothing can serve a release of a service any more; from then on it is refused wherever it is
-// reported. With a Wait it waits for that. The refusal names what is in the way.
+// reported. With a Wait it waits for that. The refusal names what is in the way. Backends that are in the way are checked
+// afresh first, so that a script that has just stopped them needs no sleep.
 func (c *Controller) Retire(ctx context.Context, service, release string, want RetireWant, cause Cause) (*Operation, error) {
 	cause = cause.whole("retire")
 	until := c.opts.Now().Add(want.Wait)
+	c.settleRelease(ctx, service, release)
 	for {
 		o := order{cause: cause, began: c.opts.Now()}
 		o.change = retire(service, release, want.IfMatch, func(s State, svc *Service) []Blocker { return c.blockers(svc, release) }, moment{o.began, cause})
@@ -84,6 +86,19 @@ func (c *Controller) Retire(ctx context.Context, service, release string, want R
 		var r *Refusal
 		if !errors.As(err, &r) || len(r.Blockers) == 0 || !c.awaitBlockers(ctx, until) {
 			return applied.Operation, err
+		}
+	}
+}
+
+// settleRelease has the pools checked of which a backend may be of the release.
+func (c *Controller) settleRelease(ctx context.Context, service, release string) {
+	svc := c.State().Services[service]
+	if svc == nil || svc.retired(release) {
+		return
+	}
+	for _, p := range svc.Pools {
+		if slices.ContainsFunc(p.Backends, func(b *Backend) bool { _, is := svc.presence(b, release); return is }) {
+			c.settle(ctx, service, p.Name)
 		}
 	}
 }
@@ -173,7 +188,7 @@ func (svc *Service) refuseRetired(release string) error {
 	return &Refusal{
 		Kind: "retired",
 		What: fmt.Sprintf("release %s of %s is retired", release, svc.Name),
-		Hint: "build it under another name: what a retired release needs may be gone",
+		Hint: "build it under another name: what a retired release needs may be gone", final: true,
 	}
 }
 

@@ -219,3 +219,34 @@ func TestHoldWindow(t *testing.T) {
 		}
 	})
 }
+
+// TestRetireLooksBeforeItRefuses: servers that were stopped just now are not in the way until their next check.
+func TestRetireLooksBeforeItRefuses(t *testing.T) {
+	for _, stopped := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "web blue=a:1 green=b:1,b:2")
+			w.servers.up("v42", "a:1")
+			w.servers.up("v41", "b:1", "b:2")
+			w.mustStart()
+			defer w.c.Close()
+			time.Sleep(3 * time.Second)
+			w.servers.down("refused", "b:1")
+			if stopped {
+				w.servers.down("refused", "b:2")
+			}
+			began := time.Now()
+			_, err := w.c.Retire(t.Context(), "web", "v41", RetireWant{}, operator())
+			if took := time.Since(began); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+			if stopped && err != nil {
+				t.Errorf("both are stopped: %v", err)
+			}
+			if !stopped {
+				if r := refusalOf(t, err); r.Kind != "blocked" || len(r.Blockers) != 1 || !strings.HasPrefix(r.Blockers[0].What, "green/b:2 is up") {
+					t.Errorf("one is up: %+v", r)
+				}
+			}
+		})
+	}
+}

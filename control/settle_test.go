@@ -156,3 +156,39 @@ func TestAPatientFlipWaits(t *testing.T) {
 		})
 	}
 }
+
+// TestAPatientFlipKnowsWhatTimeDoesNotChange: a release that is retired, and a schema that its servers do not work with. A
+// migration that has only just been made is seen.
+func TestAPatientFlipKnowsWhatTimeDoesNotChange(t *testing.T) {
+	for _, tt := range []struct {
+		why, release, refused string
+		have                  int64
+		migrated, least, most time.Duration
+	}{
+		{"retired", "v0", "retired", 5, time.Hour, 0, 0},
+		{"not migrated", "v2", "schema", 5, time.Hour, lookAgain, 2 * time.Second},
+		{"migrated in the meantime", "v2", "", 5, lookAgain / 2, lookAgain, 2 * time.Second},
+		{"migrated before", "v2", "", 6, time.Hour, 0, time.Second},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, "web blue=a:1 green=b:1")
+			w.servers.up("v1", "a:1")
+			word := func(have int64) {
+				w.servers.set("b:1", healthcheck.Result{OK: true, Release: "v2", Schema: healthcheck.Schema{Given: true, Have: have, Min: 6, Max: 7}})
+			}
+			word(tt.have)
+			w.mustStart()
+			defer w.c.Close()
+			time.Sleep(3 * time.Second)
+			if _, err := w.c.Retire(t.Context(), "web", "v0", RetireWant{}, operator()); err != nil {
+				t.Fatal(err)
+			}
+			defer time.AfterFunc(tt.migrated, func() { word(6) }).Stop()
+			began := time.Now()
+			_, err := w.c.Flip(t.Context(), "web", "green", FlipWant{Release: tt.release, Patience: time.Minute}, operator())
+			if took := time.Since(began); took < tt.least || took > tt.most || refusalKind(err) != tt.refused {
+				t.Errorf("%s: after %v: %v", tt.why, took, err)
+			}
+		})
+	}
+}

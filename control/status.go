@@ -275,6 +275,7 @@ type Refusal struct {
 	Hint string // the next step
 	// Blockers are why a release cannot be retired.
 	Blockers []Blocker
+	final    bool // time does not change it
 }
 
 func (r *Refusal) Error() string { return r.What }

@@ -39,13 +39,13 @@ func (c *cli) retireCommand() *cobra.Command {
 	return cmd
 }
 
-// retireTurn is how long Sluice is asked to wait at a time, so that what is in the way can be shown meanwhile.
+// retireTurn is how long Sluice is asked to wait at a time, so that what is in the way can be shown meanwhile. It is first
+// asked without a wait, so that it is shown at once.
 const retireTurn = 2 * time.Second
 
 func (c *cli) retire(ctx context.Context, client *admin.Client, service, release string, wait time.Duration, want admin.Want) error {
-	until, shown := time.Now().Add(wait), ""
+	until, shown, turn := time.Now().Add(wait), "", time.Duration(0)
 	for {
-		turn := max(0, min(time.Until(until), retireTurn))
 		outcome, err := client.Retire(ctx, service, release, turn, want)
 		blockers := admin.Blockers(err)
 		switch {
@@ -60,6 +60,7 @@ func (c *cli) retire(ctx context.Context, client *admin.Client, service, release
 			shown = text
 			fmt.Fprint(c.err, "waiting for:\n"+blockersText(blockers, time.Now(), true))
 		}
+		turn = max(0, min(time.Until(until), retireTurn))
 	}
 }
 
@@ -76,10 +77,15 @@ func (c *cli) stillBlocked(err error, blockers []control.Blocker) error {
 	return exitError{exitFailed, err}
 }
 
+// blockersText is a line for each. Without ends it is what stays the same while a lease is renewed.
 func blockersText(all []control.Blocker, now time.Time, ends bool) string {
 	var b strings.Builder
 	for _, one := range all {
-		fmt.Fprintf(&b, "  %s: %s", one.Kind, safe(one.What))
+		what := one.What
+		if !ends {
+			what, _, _ = strings.Cut(what, ", renewed until ")
+		}
+		fmt.Fprintf(&b, "  %s: %s", one.Kind, safe(what))
 		if one.Unknown {
 			b.WriteString(" (unknown)")
 		}

@@ -53,4 +53,10 @@ func TestBlockersView(t *testing.T) {
 	if got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+	renewed := func(until string) string {
+		return blockersText([]control.Blocker{{Kind: "lease", What: "lease job, renewed until " + until, Ends: &ends}}, now, false)
+	}
+	if renewed("2026-01-02T03:04:05Z") != renewed("2026-01-02T03:04:25Z") {
+		t.Errorf("a renewal is news: %q", renewed("…"))
+	}
 }
