@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 export PATH=$PWD/..:$PATH
 shellcheck -- *.sh */*.sh
-for example in bluegreen rolling sidecar static expand-contract systemd compose; do
+for example in bluegreen rolling sidecar static expand-contract systemd compose ci; do
   echo "== example $example"
   "./$example/test.sh"
 done
