@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # naive.sh rename|copy: the same in one deployment, in the two ways that it is done. Sluice, asked, says no; this one goes on.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
 . ./common.sh
 sql() { PYTHONPATH=app /usr/bin/python3 -c 'import sys, database; db = database.connect(); [db.run(s) for s in sys.argv[1:]]' "$@"; }
 

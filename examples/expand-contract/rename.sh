@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # username becomes display_name in three deployments, under the load. Nothing may be lost.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
 . ./common.sh
 there_and_back() { # both releases get work, and the way forward again is a rollback too
   sluice rollback web; let_work
