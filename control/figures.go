@@ -33,3 +33,23 @@ func (c *Controller) Sample(service, pool string) (s judge.Sample, ok bool) {
 	}
 	return f.Sample(), true
 }
+
+// PoolServed is how a pool has served since the process began, as the judge of a release counts it: without clients that
+// left, and without what a drain did.
+type PoolServed struct {
+	judge.Figures
+	Answers [6]uint64 `json:"answers"` // by the first digit of the status; 0 is for requests without a whole answer
+}
+
+// served is nil of a pool that has not served yet.
+func (v *view) served(service, pool string) *PoolServed {
+	f := v.built.services[service].service.FiguresOf(pool)
+	if f == nil {
+		return nil
+	}
+	s := f.Sample()
+	if s.Requests+s.Resets == 0 {
+		return nil
+	}
+	return &PoolServed{Figures: s.Figures(), Answers: f.Answers()}
+}

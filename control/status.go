@@ -123,6 +123,7 @@ type PoolStatus struct {
 	Schema   *SchemaRange    `json:"schema,omitempty"`    // what all ready backends that speak of it work with
 	Preview  []string        `json:"preview,omitempty"`   // where it can be seen, live or not: hosts and ports with the path, "cookie"
 	Inside   int             `json:"inside"`
+	Served   *PoolServed     `json:"served,omitempty"` // nil: nothing yet
 	Backends []BackendStatus `json:"backends"`
 	Names    []NameStatus    `json:"names,omitempty"`   // which bring backends of it
 	Leaving  []LeavingStatus `json:"leaving,omitempty"` // backends that are none any more and have something inside

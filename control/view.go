@@ -120,7 +120,7 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
 		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
 	}
-	out.Schema, out.Preview = p.schema(), svc.places(p.Name)
+	out.Schema, out.Preview, out.Served = p.schema(), svc.places(p.Name), v.served(svc.Name, p.Name)
 	out.FailOpen = out.Live && svc.failOpen()
 	for _, b := range p.Backends {
 		one := v.backend(b)

@@ -49,6 +49,9 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 // would take from nobody.
 func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 	s := p.live.Load()
+	if ex.probed != nil {
+		s = ex.probed.snapshot
+	}
 	if err := ex.find(s); err != nil {
 		return s, err
 	}

@@ -80,7 +80,8 @@ type Exchange struct {
 	tried    upstream.Tried
 	hold     hold
 	wallet   wallet
-	last     *Error // why the attempt before failed
+	probed   *Probed // it is a probe of this; nil: a visitor's request
+	last     *Error  // why the attempt before failed
 	queued   queued
 	worn     bool // it failed on a connection that had been idle, which proves nothing against its backend
 	sent     sent // over all attempts that failed

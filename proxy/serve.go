@@ -75,7 +75,7 @@ func (p *Proxy) Serve(ex *Exchange) {
 		ex.Service.add(ex, took)
 		ex.countForPool()
 	}
-	if p.observer != nil {
+	if p.observer != nil && ex.probed == nil {
 		p.observer.Done(ex, took)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"sluice/control"
 	"sluice/drain"
 	"sluice/healthcheck"
+	"sluice/judge"
 	"sluice/message"
 	"sluice/proxy"
 	"sluice/upstream"
@@ -272,6 +273,7 @@ func TestMetrics(t *testing.T) {
 	status.Services[0].Pools = []control.PoolStatus{{Name: "blue", Live: true, FailOpen: true, Release: "v1", Backends: []control.BackendStatus{
 		{Address: "a", Health: healthcheck.Up, Admin: control.Drain, Requests: 9, Failures: 2, Idle: 5, InsideBy: map[drain.Class]int{drain.Stream: 3}, Ejected: &control.EjectedStatus{}, Ejections: 6},
 	}}}
+	status.Services[0].Pools[0].Served = &control.PoolServed{Figures: judge.Figures{Resets: 3}, Answers: [6]uint64{4, 0, 5}}
 	got := scrape(t, Sources{
 		Status: func() control.Status { return status }, Proxy: p,
 		Connections: func() int { return 11 }, Dropped: func() int64 { return 12 },
@@ -295,6 +297,9 @@ func TestMetrics(t *testing.T) {
 		`sluice_backend_ejected{backend="a",pool="blue",service="s0"} 1`,
 		`sluice_backend_ejections_total{backend="a",pool="blue",service="s0"} 6`,
 		`sluice_pool_fail_open{pool="blue",service="s0"} 1`,
+		`sluice_pool_requests_total{code="2xx",pool="blue",service="s0"} 5`,
+		`sluice_pool_requests_total{code="none",pool="blue",service="s0"} 4`,
+		`sluice_pool_resets_total{pool="blue",service="s0"} 3`,
 		`sluice_pool_live{pool="blue",release="v1",service="s0"} 1`,
 		`sluice_generation 7`, `sluice_connections 11`, `sluice_access_log_dropped_total 12`,
 		`sluice_build_info{version="1.2.3"} 1`, "go_goroutines ", "process_open_fds ",

@@ -67,6 +67,8 @@ var (
 	backendEjected   = describe("backend_ejected", "1 while the backend takes no requests because of how it served them.", "service", "pool", "backend")
 	backendEjections = describe("backend_ejections_total", "How often that came about.", "service", "pool", "backend")
 	poolFailOpen     = describe("pool_fail_open", "1 while so few backends are up that the checks are not believed.", "service", "pool")
+	poolRequests     = describe("pool_requests_total", "Requests that ended at the pool, by first digit of the status; none: without a whole answer, by the backend's fault. Without those that a client left or a drain cut.", "service", "pool", "code")
+	poolResets       = describe("pool_resets_total", "Round trips that failed by the backend's fault and were made good by another.", "service", "pool")
 	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
 	rollbackReady    = describe("rollback_ready", "1 while a rollback would be made if it was asked for.", "service")
 	generation       = describe("generation", "Counts decisions; it survives restarts.")
@@ -171,6 +173,7 @@ func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolSta
 	gauge(ch, poolLive, truth(p.Live), service, p.Name, p.Release)
 	collectNames(ch, service, p)
 	gauge(ch, poolFailOpen, truth(p.FailOpen), service, p.Name)
+	collectServed(ch, service, p)
 	for i := range p.Backends {
 		b := &p.Backends[i]
 		gauge(ch, backendUp, truth(b.Health == healthcheck.Up), service, p.Name, b.Address)
@@ -185,6 +188,17 @@ func collectPool(ch chan<- prometheus.Metric, service string, p *control.PoolSta
 			gauge(ch, backendInside, float64(b.InsideBy[class]), service, p.Name, b.Address, class.String())
 		}
 	}
+}
+
+func collectServed(ch chan<- prometheus.Metric, service string, p *control.PoolStatus) {
+	served := p.Served
+	if served == nil {
+		return
+	}
+	for digit, n := range served.Answers {
+		counter(ch, poolRequests, int64(n), service, p.Name, codeOf(digit))
+	}
+	counter(ch, poolResets, int64(served.Resets), service, p.Name)
 }
 
 // collectKeepAlive tells what was learnt; of a backend of which nothing was, nothing.
