@@ -35,6 +35,7 @@ type Controller interface {
 	Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error)
 	Retire(ctx context.Context, service, release string, want control.RetireWant, cause control.Cause) (Operation, error)
 	Preview(service string, want control.PreviewWant, cause control.Cause) (control.PreviewPass, error)
+	Bake(service string) (Operation, error) // done when the verdict of the latest bake is there
 	HoldRelease(service, release string, window time.Duration) (control.ReleaseHold, error)
 	PutLease(l control.Lease, ttl time.Duration) (control.Lease, error)
 	DropLease(name string) (control.Lease, error)

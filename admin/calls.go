@@ -81,6 +81,9 @@ func (s *Server) flip(w http.ResponseWriter, r *http.Request, a arguments) error
 	if err != nil {
 		return err
 	}
+	if want.Bake.For, err = bakeLength(a); err != nil {
+		return err
+	}
 	if want.Patience > 0 {
 		http.NewResponseController(w).SetReadDeadline(time.Time{}) // its passing would end a wait that takes longer than reading may
 	}

@@ -93,7 +93,7 @@ func TestRefusedCalls(t *testing.T) {
 		{"a question by POST", "POST", "/v1/status", "", "", 405, "method", "GET"},
 		{"a change by PUT", "PUT", "/v1/stop", "", "", 405, "method", "POST"},
 		{"pool is missing", "POST", "/v1/services/web/flip", "", "", 400, "argument", "pool is missing"},
-		{"a misspelt argument", "POST", "/v1/services/web/flip?pool=green&relaese=v2", "", "", 400, "argument", "pool, release, patience, force, by, note, wait, timeout, stream"},
+		{"a misspelt argument", "POST", "/v1/services/web/flip?pool=green&relaese=v2", "", "", 400, "argument", "pool, release, patience, force, bake, by, note, wait, timeout, stream"},
 		{"an argument where there is none", "GET", "/v1/status?x=1", "", "", 400, "argument", "takes none"},
 		{"twice", "POST", "/v1/services/web/flip?pool=green&pool=blue", "", "", 400, "argument", "2 times"},
 		{"query against body", "POST", "/v1/services/web/flip?pool=green", `{"pool":"blue"}`, "application/json", 400, "argument", "in the query"},

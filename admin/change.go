@@ -14,6 +14,7 @@ import (
 type waiting struct {
 	wait   bool          // until it is done
 	limit  time.Duration // but no longer than this
+	named  time.Duration // as the caller named it; zero: not
 	stream bool          // and be told of the progress
 	items  int           // with so much of what is inside
 	maxCut int           // more than this that was cut fails the call; negative: any number is fine
@@ -39,6 +40,7 @@ func readWaiting(r *http.Request, a arguments) (waiting, error) {
 	if err != nil {
 		return waiting{}, err
 	}
+	named := limit
 	if limit == 0 || limit > longestWait {
 		limit = longestWait
 	}
@@ -52,7 +54,7 @@ func readWaiting(r *http.Request, a arguments) (waiting, error) {
 	}
 	wait = wait || stream || maxCut >= 0
 	stream = stream || wait && strings.Contains(r.Header.Get("Accept"), ndjson)
-	return waiting{wait: wait, limit: limit, stream: stream, items: items, maxCut: maxCut}, nil
+	return waiting{wait: wait, limit: limit, named: named, stream: stream, items: items, maxCut: maxCut}, nil
 }
 
 // cause says who asks. On a unix socket the kernel knows, whatever the caller says, and that is recorded beside it; `by` adds
@@ -93,6 +95,9 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, a arguments, ver
 	})
 	if err != nil {
 		return err
+	}
+	if b := bakeOf(op); b != nil {
+		return s.follow(w, r, op, wait.over(b, s.opts.Now()))
 	}
 	return s.follow(w, r.WithContext(ctx), op, wait)
 }

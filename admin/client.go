@@ -130,19 +130,20 @@ func (c *Client) Inside(ctx context.Context, want control.InsideWant) (drain.Lis
 
 // Want is how a change is asked for.
 type Want struct {
-	Release  string        // of flip and rollback; "": any
-	Patience time.Duration // of flip: how long the pool may take to be up and of the release
-	Force    bool          // of flip and rollback: also where the schema does not fit; needs a Note
-	Pool     string        // of drain, ready and maint; "": whichever has the backend
-	By       string        // "": the user of this process
-	Note     string        // for the history
-	Commit   string        // what is deployed, for the history
-	Wait     bool          // until it is done
-	Timeout  time.Duration // but no longer; zero: Sluice's own limit
-	IfMatch  uint64        // the generation that was seen; zero: any
-	Key      string        // Idempotency-Key; "": none
-	MaxCut   *int          // more than this that was cut is a Problem of the outcome; nil: any number is fine
-	Items    int           // how many of what is inside a Progress lists; zero: Sluice's own number
+	Release  string         // of flip and rollback; "": any
+	Patience time.Duration  // of flip: how long the pool may take to be up and of the release
+	Bake     *time.Duration // of flip: how long the release is watched; 0: not at all; nil: as the file says
+	Force    bool           // of flip and rollback: also where the schema does not fit; needs a Note
+	Pool     string         // of drain, ready and maint; "": whichever has the backend
+	By       string         // "": the user of this process
+	Note     string         // for the history
+	Commit   string         // what is deployed, for the history
+	Wait     bool           // until it is done
+	Timeout  time.Duration  // but no longer; zero: Sluice's own limit
+	IfMatch  uint64         // the generation that was seen; zero: any
+	Key      string         // Idempotency-Key; "": none
+	MaxCut   *int           // more than this that was cut is a Problem of the outcome; nil: any number is fine
+	Items    int            // how many of what is inside a Progress lists; zero: Sluice's own number
 	// Rollout is the rollout that this is a step of, and MinAvailable how many backends that take requests must be left; of drain,
 	// ready and maint.
 	Rollout      string
@@ -164,7 +165,7 @@ func (w Want) because(query url.Values) {
 type Outcome struct {
 	Receipt control.Receipt
 	Over    bool // it has ended; otherwise nobody waited, or the limit was reached
-	// Problem says that more was cut than was allowed. The change was made all the same.
+	// Problem says that more was cut than was allowed, or that the release is worse. The change was made all the same.
 	Problem *Problem
 }
 
@@ -176,6 +177,9 @@ func (c *Client) Flip(ctx context.Context, service, pool string, want Want) (Out
 	}
 	if want.Release != "" {
 		query.Set("release", want.Release)
+	}
+	if want.Bake != nil {
+		query.Set("bake", want.Bake.String())
 	}
 	if want.Patience > 0 {
 		query.Set("patience", want.Patience.String())
@@ -255,6 +259,11 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 }
 
 func (c *Client) change(ctx context.Context, path string, query url.Values, want Want) (Outcome, error) {
+	return c.follow(ctx, http.MethodPost, path, query, want)
+}
+
+// follow makes a call and waits for the end of its operation, where that is wanted.
+func (c *Client) follow(ctx context.Context, method, path string, query url.Values, want Want) (Outcome, error) {
 	want.because(query)
 	if want.Timeout > 0 {
 		query.Set("timeout", want.Timeout.String())
@@ -277,7 +286,7 @@ func (c *Client) change(ctx context.Context, path string, query url.Values, want
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	res, err := c.ask(ctx, http.MethodPost, path, query, header)
+	res, err := c.ask(ctx, method, path, query, header)
 	if err != nil {
 		return Outcome{}, err
 	}

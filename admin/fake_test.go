@@ -113,6 +113,10 @@ func (f *fake) do(ctx context.Context, asked, id string, cause control.Cause) (O
 	return op, nil
 }
 
+func (f *fake) Bake(service string) (Operation, error) {
+	return f.do(context.Background(), "bake "+service, "7", control.Cause{Verb: "flip"})
+}
+
 func (f *fake) Flip(ctx context.Context, service, pool string, want control.FlipWant, cause control.Cause) (Operation, error) {
 	f.want = want
 	return f.do(ctx, "flip "+service+" "+pool+" "+want.Release, "7", cause)

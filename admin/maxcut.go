@@ -28,10 +28,11 @@ func readMaxCut(a arguments) (int, error) {
 	return n, nil
 }
 
-// judge says when more was cut than the caller allows. The change stands; what is judged is its price.
+// judge says when more was cut than the caller allows, or the release that was waited for is worse. The change was made all the
+// same; what is judged is its price.
 func (w waiting) judge(r control.Receipt, over bool) *Problem {
 	if w.maxCut < 0 || !over || r.Drain == nil || r.Drain.CutAll() <= w.maxCut {
-		return nil
+		return w.judgeBake(r, over)
 	}
 	cut := r.Drain.CutAll()
 	were := "were"

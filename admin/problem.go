@@ -21,7 +21,7 @@ type Problem struct {
 	Hint       string `json:"hint,omitempty"` // the next step
 	Generation uint64 `json:"generation"`     // of the state that refused
 
-	// Receipt is there when the change was made all the same: of the kind "cut" alone.
+	// Receipt is there when the change was made all the same: of the kinds "cut", "worse" and "superseded" alone.
 	Receipt *control.Receipt `json:"receipt,omitempty"`
 	// Blockers are why a release cannot be retired.
 	Blockers []control.Blocker `json:"blockers,omitempty"`
@@ -54,6 +54,8 @@ var titles = map[string]string{
 	"timeout":     "The change was not made in time",
 	"internal":    "Sluice failed",
 	"cut":         "More was cut than allowed",
+	"worse":       "The new release is worse",
+	"superseded":  "Another change came before the verdict",
 }
 
 // Error is the detail and the next step.

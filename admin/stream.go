@@ -14,7 +14,7 @@ import (
 type Line struct {
 	Progress *Progress        `json:"progress,omitempty"`
 	Receipt  *control.Receipt `json:"receipt,omitempty"`
-	// Problem is there beside Receipt when more was cut than max_cut allows.
+	// Problem is there beside Receipt when more was cut than max_cut allows, or the release did not pass its bake.
 	Problem *Problem `json:"problem,omitempty"`
 	// Over says, beside Receipt, that the operation has ended; without it the limit of the wait was reached.
 	Over bool `json:"over,omitempty"`
@@ -28,6 +28,7 @@ type Progress struct {
 	EndsBy   map[drain.Class]time.Time `json:"ends_by,omitempty"` // when each class is over at the latest
 	Items    []drain.Item              `json:"items,omitempty"`   // oldest first; 20 unless the caller wants another number
 	More     int                       `json:"more,omitempty"`    // how many are not among them
+	Bake     *control.BakeStatus       `json:"bake,omitempty"`    // whose verdict is waited for
 }
 
 const (
@@ -51,7 +52,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, op Operation, wa
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
 	for !isOver(op) && ctx.Err() == nil {
-		if out.write(Line{Progress: progress(op.Inside(wait.items), s.opts.Now().Sub(began))}) != nil {
+		far := progress(op.Inside(wait.items), s.opts.Now().Sub(began))
+		far.Bake = bakeOf(op)
+		if out.write(Line{Progress: far}) != nil {
 			return
 		}
 		select {

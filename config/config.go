@@ -117,6 +117,7 @@ type Service struct {
 	// WhenDown is WhenDownFail, WhenDownHold or WhenDownOpen.
 	WhenDown string
 	Eject    Eject
+	Bake     Bake
 	// SlowStart is how long the share of a backend rises that begins to take requests; 0: it has all of it at once.
 	SlowStart time.Duration
 	Files     Files    // of pools with a Root

@@ -62,6 +62,10 @@ func TestDocumentedDefaults(t *testing.T) {
 		"eject.answers": fmt.Sprintf("%d-%d", s.Eject.Answers[0].Low, s.Eject.Answers[0].High),
 		"eject.above":   seconds(s.Eject.Above), "eject.window": seconds(s.Eject.Window), "eject.most": fmt.Sprintf("%d%%", s.Eject.Most),
 		"eject.time": seconds(s.Eject.Time), "eject.longest": showDuration(s.Eject.Longest),
+		"bake": offIfZero(int(s.Bake.For)), "bake.for": offIfZero(int(s.Bake.For)), "bake.on_worse": s.Bake.OnWorse, "bake.min_requests": fmt.Sprint(s.Bake.MinRequests),
+		"bake.errors": fmt.Sprintf("%g%%", 100*s.Bake.Errors), "bake.errors_factor": fmt.Sprint(s.Bake.ErrorsFactor),
+		"bake.latency": map[bool]string{true: "on", false: offWord}[s.Bake.Latency], "bake.slower_by": showDuration(s.Bake.SlowerBy), "bake.slower_factor": fmt.Sprint(s.Bake.SlowerFactor),
+		"bake.falls": fmt.Sprint(s.Bake.Falls), "bake.false_alarms": fmt.Sprintf("%g%%", 100*s.Bake.FalseAlarms),
 		"preview.cookie": fmt.Sprint(Preview{}.Cookie), "files.index": defaultIndex,
 		"slow_start": offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
 	}
@@ -96,11 +100,6 @@ func TestDocumentedKeys(t *testing.T) {
 	for key := range known {
 		if !strings.Contains(text, "\n| `"+key+"` |") {
 			t.Errorf("`%s` has no row", key)
-		}
-	}
-	for _, key := range laterKeys {
-		if !strings.Contains(text, "`"+key+"`") {
-			t.Errorf("`%s` is not named", key)
 		}
 	}
 }

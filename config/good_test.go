@@ -75,6 +75,10 @@ func TestFourLines(t *testing.T) {
 			Connect: 3, Answers: []StatusRange{{502, 504}}, Above: 100 * time.Millisecond, Window: 10 * time.Second,
 			Most: 50, Time: 10 * time.Second, Longest: 5 * time.Minute,
 		},
+		Bake: Bake{
+			OnWorse: "rollback", MinRequests: 50, Errors: 0.005, ErrorsFactor: 1.25,
+			Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01,
+		},
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)
 }

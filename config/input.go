@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -133,18 +132,14 @@ func (v value) list(fix string) []value {
 // fields are the keys of a mapping and what reads each.
 type fields map[string]func(value)
 
-// object hands each key of a mapping to its reader, in the order of the file. The fix shows how one is written. The keys
-// in later are those that Sluice will have and this version has not: they are no slips.
-func (v value) object(fix string, known fields, later ...string) bool {
+// object hands each key of a mapping to its reader, in the order of the file. The fix shows how one is written.
+func (v value) object(fix string, known fields) bool {
 	return v.mapping(fix, func(key string, field value) {
-		switch read := known[key]; {
-		case read != nil:
+		if read := known[key]; read != nil {
 			read(field)
-		case slices.Contains(later, key):
-			field.refuseKey("remove it, or use a version of Sluice whose documentation has it", "%s is not in this version of Sluice", show(key))
-		default:
-			field.refuseUnknown(key, known)
+			return
 		}
+		field.refuseUnknown(key, known)
 	})
 }
 

@@ -13,7 +13,7 @@ const (
 
 // newService has every default that a service has before its pools are known.
 func newService(name string, line int) Service {
-	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Eject: defaultEject(), Line: line}
+	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Eject: defaultEject(), Bake: defaultBake(), Line: line}
 }
 
 func (v value) services(to *[]Service) {
@@ -45,7 +45,7 @@ type reading struct {
 	files, assets   *value
 	hash, sticky    *value
 	keepFor         *value
-	health          *value
+	health, bake    *value
 	preview         *value
 	previewPool     *value
 	releases        []value // that pools expect
@@ -55,12 +55,10 @@ type reading struct {
 // unsaid stands for a number that the service leaves to the whole process, until the file is read to its end.
 const unsaid = -1
 
-var laterKeys = []string{"bake"}
-
 func (v value) service() Service {
 	s := &reading{Service: newService(v.name, v.key.Line)}
 	s.MaxBody = unsaid
-	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields(), laterKeys...) {
+	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields()) {
 		s.whole(v)
 	}
 	return s.Service
@@ -85,6 +83,7 @@ func (s *reading) fields() fields {
 		"retry":           func(v value) { v.retry(&s.Retry) },
 		"queue":           func(v value) { v.queue(&s.Queue) },
 		"eject":           func(v value) { v.eject(&s.Eject) },
+		"bake":            s.readBake,
 		"files":           s.readFiles,
 		"assets":          func(v value) { s.assets = &v; v.patterns(&s.Assets) },
 		"preview":         s.readPreview,
@@ -110,6 +109,7 @@ func (s *reading) whole(v value) {
 	s.checkBalance()
 	s.checkFiles()
 	s.checkChecks()
+	s.checkBake()
 	s.chooseLive()
 	s.checkPreview(v)
 	s.claimRoutes(v)

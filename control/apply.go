@@ -41,6 +41,9 @@ type order struct {
 	over   func() (over, done bool)              // for what drains nothing: whether it has ended, and whether as it should; nil: see above
 	short  func() string                         // what it then falls short of, when it ended otherwise
 	inside func(limit int) drain.Listing         // what that waits for
+
+	bakes    string // the service for whose bake it waits; empty: for none
+	asksBake bool   // the caller asked for one
 }
 
 func (c *Controller) apply(ctx context.Context, o order) (Applied, error) {
@@ -92,8 +95,11 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 		return Applied{}, err
 	}
 	op.receipt.History = c.head()
+	c.expectVerdicts(after)
 	c.enact(o, op, was, next)
-	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: append(c.gaps(was, next), c.shifts(was.state, after)...)}, nil
+	gaps := append(c.gaps(was, next), c.shifts(was.state, after)...)
+	gaps = append(gaps, c.settleBakes(was.state, after)...)
+	return Applied{Generation: after.Generation, Before: was.state, After: after, Operation: op, gaps: gaps}, nil
 }
 
 // refuses says why no change can be made now, whatever it is.

@@ -12,7 +12,7 @@ import (
 
 // Blocker is one reason why a release may still be served.
 type Blocker struct {
-	Kind    string     `json:"kind"` // "backend", "inside", "pins", "held", "lease"
+	Kind    string     `json:"kind"` // "backend", "inside", "pins", "held", "lease", "bake"
 	What    string     `json:"what"`
 	Ends    *time.Time `json:"ends,omitempty"`    // when it is over at the latest; left out: when somebody ends it
 	Unknown bool       `json:"unknown,omitempty"` // nobody can say of which release it is
@@ -28,8 +28,11 @@ func (c *Controller) blockers(svc *Service, release string) []Blocker {
 	return append(all, v.state.leaseBlockers(svc.Name, release, v.at)...)
 }
 
-// presences are the backends that run the release, or may.
+// presences are the backends that run the release, or may, and what may go back to it.
 func (svc *Service) presences(release string) (all []Blocker) {
+	if svc.Bake.wayBack(release) {
+		all = append(all, svc.Bake.blocker())
+	}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if one, is := svc.presence(b, release); is {

@@ -16,6 +16,7 @@ type FlipWant struct {
 	Force bool
 	// Patience is how long a flip waits for the pool to be up and of the release; zero: only for checks that are under way.
 	Patience time.Duration
+	Bake     BakeWant // of a flip
 }
 
 // AdminWant is what has to hold for the administration of a backend to be changed.
@@ -101,7 +102,7 @@ func rollback(service string, want FlipWant, m moment) Change {
 func (svc *Service) flipped(pool, release string, m moment) *Service {
 	next := *svc
 	next.Live, next.Previous = pool, svc.Live
-	next.Since, next.Cause = m.at, m.cause
+	next.Since, next.Cause, next.Bake = m.at, m.cause, svc.Bake.superseded(m)
 	next.Decided = &Decision{Value: pool, Release: release, File: svc.File.Live, At: m.at, Cause: m.cause}
 	return next.keepsNobody().judged()
 }

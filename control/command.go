@@ -17,10 +17,11 @@ func (c *Controller) Flip(ctx context.Context, service, pool string, want FlipWa
 	began := c.opts.Now()
 	cause = cause.whole("flip")
 	change := func(s State) (State, error) {
-		return flip(service, pool, want, moment{c.opts.Now(), cause})(s)
+		m := moment{c.opts.Now(), cause}
+		return baking(flip(service, pool, want, m), service, want.Bake, c.beside(service), m)(s)
 	}
 	c.scout(ctx, service, pool, change, began.Add(want.Patience))
-	return c.switchPool(ctx, service, change, cause, order{began: began})
+	return c.switchPool(ctx, service, change, cause, order{began: began, bakes: service, asksBake: want.Bake.asks()})
 }
 
 // scout has the pool checked until the change would be made, until, or until time has nothing more to bring: a schema that
@@ -101,6 +102,7 @@ func (c *Controller) switchPool(ctx context.Context, service string, change Chan
 		if err := after.Services[service].mayUse(after.Services[service].Pool(r.To), false); err != nil && r.From != r.To {
 			r.Warning = "forced: " + err.Error()
 		}
+		r.baked(before.Services[service], after.Services[service])
 	}
 	o.awaits = func(after State, k Key) bool {
 		return k.Service == service && k.Pool != after.Services[service].Live

@@ -82,7 +82,7 @@ func (o Options) withDefaults() Options {
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "rollout", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready", "preview"
+	Kind       string // "change", "rollout", "bake", "bake_worse", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready", "preview"
 	Service    string
 	Pool       string
 	Backend    string
@@ -120,16 +120,18 @@ type Controller struct {
 	asks       asks
 	pacer      *healthcheck.Pacer
 	operations operations
+	baselines  baselines
 	wishes     chan struct{} // holds at most one wish to look at what requests met; written by anyone, read by the ejector
 
 	mu      sync.Mutex // one change at a time, its save included; whoever reads or serves does without it
 	builder *builder
+	bakes   bakeWaits
 	closed  bool
 }
 
 // New returns a Controller that does nothing before Start.
 func New(opts Options) *Controller {
-	c := &Controller{opts: opts.withDefaults(), wishes: make(chan struct{}, 1)}
+	c := &Controller{opts: opts.withDefaults(), wishes: make(chan struct{}, 1), bakes: bakeWaits{}}
 	c.builder = newBuilder(c.opts, c.wishToLook)
 	c.started, c.pacer = c.opts.Now(), pacer(opts.Config, c.opts.Now)
 	c.asks.news = make(chan struct{}, 1)
@@ -203,11 +205,13 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 		return nil, err
 	}
 	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
+	c.expectVerdicts(next.state)
 	c.install(was, next)
-	c.running.Add(5)
+	c.running.Add(6)
 	go c.sweep()
 	go c.runEjector()
 	go c.heed()
+	go c.keepBaselines()
 	go c.whenDue(c.endDue)
 	go c.whenDue(c.endDueKeeps)
 	return next, nil

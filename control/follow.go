@@ -12,6 +12,7 @@ import (
 // the gates are closed. was is the State whose policies hold for what was let in by it. A backend that becomes ready takes nothing out
 // of traffic, so there are no leavers when the operation waits for one to rise.
 func (c *Controller) follow(o order, op *Operation, was State, leavers []leaver) {
+	c.attachFlip(op, o)
 	c.operations.add(op)
 	c.running.Add(1)
 	if o.over != nil {
@@ -86,7 +87,8 @@ func (c *Controller) runDrain(job drain.Job, reports chan<- drain.Report) {
 	reports <- drain.Run(c.ctx, job)
 }
 
-// followDrain waits for the drains of one operation. The outcome is in the history before anyone is told of it.
+// followDrain waits for the drains of one operation, and for the verdict where it bakes. The outcome is in the history before anyone
+// is told of it.
 func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n int) {
 	defer c.running.Done()
 	defer op.end()
@@ -97,6 +99,7 @@ func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n i
 	c.prune()
 	r := op.set(func(r *Receipt) { r.Drain, r.Done = &total, total.Left == 0 })
 	c.over(op, r)
+	c.followBake(op)
 }
 
 // followRise waits until a backend is up and ready, or another command took it out again.

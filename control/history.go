@@ -14,7 +14,7 @@ type Entry struct {
 	Seq        uint64    `json:"seq"`          // given by the journal
 	ID         string    `json:"id,omitempty"` // of the operation, as its receipt has it, or of the rollout
 	Time       time.Time `json:"time"`
-	Kind       string    `json:"kind"` // "change", "rollout", "preview", "start", "stop", "file"; "outcome" where the change itself is too long ago
+	Kind       string    `json:"kind"` // "change", "rollout", "bake", "preview", "start", "stop", "file"; "outcome" where the change itself is too long ago
 	Generation uint64    `json:"generation"`
 	Service    string    `json:"service,omitempty"`
 	Verb       string    `json:"verb"`

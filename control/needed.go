@@ -36,6 +36,9 @@ func (v *view) needs(svc *Service, release string, window time.Duration) (hold b
 		return true, live[0].What, nil
 	case len(inside) > 0:
 		return true, inside[0].What, inside[0].Ends
+	case svc.Bake.wayBack(release):
+		way := svc.Bake.blocker()
+		return true, way.What, way.Ends
 	case svc.retired(release):
 		return false, "it is retired", nil
 	case len(previous) == 0:

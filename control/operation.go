@@ -16,6 +16,8 @@ type Operation struct {
 	told   chan struct{}                 // closed when the change itself was told of: its outcome comes after it
 	inside func(limit int) drain.Listing // set before the operation is handed out; nil: it waits for no gate
 	found  bool                          // nobody asked for it: it has no place in the history
+	bake   *bakeWait                     // whose verdict it waits for too; nil: none. Set before the operation is handed out, as is baking
+	baking func() *BakeStatus            // how that bake stands
 
 	mu      sync.Mutex
 	receipt Receipt
@@ -34,7 +36,16 @@ func (op *Operation) Receipt() Receipt {
 	op.mu.Unlock()
 	l := op.Inside(mostInside)
 	r.Inside, r.InsideTotal = l.Items, l.Total
+	r.Bake = op.Bake()
 	return r
+}
+
+// Bake is how the bake stands that the operation waits for; nil: it waits for none.
+func (op *Operation) Bake() *BakeStatus {
+	if op.baking == nil {
+		return nil
+	}
+	return op.baking()
 }
 
 // mostInside bounds the list in the receipt of an operation that goes on.
@@ -167,6 +178,12 @@ func (r Receipt) what() string {
 	}
 	if r.Release != "" {
 		b.WriteString(" (release " + r.Release + ")")
+	}
+	if r.Bakes > 0 {
+		fmt.Fprintf(&b, " to bake for %s", time.Duration(r.Bakes*float64(time.Second)))
+	}
+	if r.Unjudged != "" {
+		b.WriteString("; ends the bake of " + r.Unjudged + " before its verdict")
 	}
 	if r.Warning != "" {
 		b.WriteString("; " + r.Warning)

@@ -240,15 +240,16 @@ func (b *Backend) trouble() string {
 }
 
 // releases names what the eligible backends of the pool report: "v1", or "v1+v2" when they differ.
-func (p *Pool) releases() string {
-	var all []string
+func (p *Pool) releases() string { return strings.Join(p.releaseList(), "+") }
+
+func (p *Pool) releaseList() (all []string) {
 	for _, b := range p.Backends {
 		if r := b.Health.Release; b.Eligible() && r != "" && !slices.Contains(all, r) {
 			all = append(all, r)
 		}
 	}
 	slices.Sort(all)
-	return strings.Join(all, "+")
+	return all
 }
 
 func unknownAdmin(admin Admin) error {

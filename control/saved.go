@@ -25,6 +25,7 @@ type savedService struct {
 	Previous string                  `json:"previous,omitempty"`
 	Paused   *Pause                  `json:"paused,omitempty"`
 	Retired  []Retirement            `json:"retired,omitempty"`
+	Bake     *Bake                   `json:"bake,omitempty"`
 	Backends map[string]savedBackend `json:"backends,omitempty"` // by POOL/ADDRESS
 }
 
@@ -41,7 +42,7 @@ type savedBackend struct {
 func (s State) encode() ([]byte, error) {
 	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases(), Rollouts: s.Rollouts}
 	for name, svc := range s.Services {
-		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
 			out.Services[name] = one
 		}
 	}
@@ -49,7 +50,7 @@ func (s State) encode() ([]byte, error) {
 }
 
 func (svc *Service) decisions() savedService {
-	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Retired: svc.Retired.list(), Backends: map[string]savedBackend{}}
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Retired: svc.Retired.list(), Bake: svc.Bake, Backends: map[string]savedBackend{}}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
@@ -141,6 +142,7 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	if next.Previous == next.Live {
 		next.Previous = ""
 	}
+	next.Bake = j.bake(&next, old.Bake)
 	next.Retired = retirements(old.Retired)
 	next.Paused = j.pause(svc.Name, old.Paused)
 	out := &next

@@ -45,6 +45,7 @@ type Service struct {
 	Since    time.Time       // when Live became so
 	Cause    Cause           // of that
 	Retired  *Retirements    // releases that never serve again, oldest first
+	Bake     *Bake           // of the latest flip that baked; nil: none did
 	Paused   *Pause          // its new requests wait; nil: they do not
 	Pools    []*Pool
 }

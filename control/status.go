@@ -67,6 +67,8 @@ type ServiceStatus struct {
 	Retired  []string       `json:"retired,omitempty"` // the latest releases that never serve again, oldest first
 	// Schema is the newest that any backend said of the database; nil: none does.
 	Schema *SchemaStatus `json:"schema,omitempty"`
+	// Bake is the bake that goes on, or the latest one if the live pool is the same since its end; nil: there is none.
+	Bake *BakeStatus `json:"bake,omitempty"`
 }
 
 // HoldStatus is what waits for a backend, and what became of all that waited since the process began.
@@ -267,6 +269,11 @@ type Receipt struct {
 	// History is the end of the history when the change was saved. Kept elsewhere, it proves later that nothing up to here was
 	// changed.
 	History *HistoryHead `json:"history,omitempty"`
+	// Bakes is how many seconds the flip bakes, and Bake how that stands: done is not about it.
+	Bakes float64     `json:"bake_s,omitempty"`
+	Bake  *BakeStatus `json:"bake,omitempty"`
+	// Unjudged is what was still baking when the change came in between.
+	Unjudged string `json:"unjudged,omitempty"`
 }
 
 // Refusal is a change that was not made, and why. Nothing changed.

@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc), Preview: v.previewed(svc),
+		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc), Preview: v.previewed(svc), Bake: v.bake(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {

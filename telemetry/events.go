@@ -72,7 +72,7 @@ func level(kind string) zerolog.Level {
 	switch kind {
 	case "damage", "storage", "fail_open":
 		return zerolog.ErrorLevel
-	case "drift", "eject", "unresolved", "rollback_not_ready":
+	case "drift", "eject", "unresolved", "rollback_not_ready", "bake_worse":
 		return zerolog.WarnLevel
 	}
 	return zerolog.InfoLevel

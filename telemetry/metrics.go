@@ -98,6 +98,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		collectPreview(ch, svc.Name, svc.Preview)
 		collectHold(ch, svc.Name, &svc.Hold)
 		collectQueue(ch, svc.Name, svc.Queue)
+		collectBake(ch, svc.Name, svc.Bake)
 		for j := range svc.Pools {
 			collectPool(ch, svc.Name, &svc.Pools[j])
 		}

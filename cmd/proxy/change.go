@@ -21,14 +21,18 @@ func (c *cli) change(verb string, want admin.Want, ask func(context.Context, *ad
 			want.Progress, want.Items = show.update, show.items()
 		}
 		outcome, err := ask(ctx, client, want)
+		if show.bake != nil && err != nil {
+			outcome, err = c.reattach(ctx, client, show, want, err)
+			verb = "bake" // what became of the old pool is not known any more
+		}
 		show.clear()
 		if err != nil {
 			return err
 		}
-		if err := c.printReceipt(outcome); err != nil {
+		if err := c.printOutcome(verb, outcome); err != nil {
 			return err
 		}
-		err = verdict(outcome, want.Wait)
+		err = verdict(outcome, want.Wait || verb == "bake")
 		if c.json && outcome.Problem != nil {
 			return exitError{exitFailed, nil} // the document has said it
 		}
@@ -41,8 +45,10 @@ func verdict(o admin.Outcome, waited bool) error {
 	switch {
 	case o.Problem != nil:
 		return o.Problem
-	case !waited || o.Receipt.Done || o.Receipt.Unchanged && o.Over:
+	case !waited:
 		return nil
+	case o.Receipt.Done || o.Receipt.Unchanged && o.Over:
+		return bakeVerdict(o.Receipt)
 	case o.Over:
 		return exitError{exitFailed, fmt.Errorf("it ended without being done%s; look at `sluice status`", because(o.Receipt.Why))}
 	}
@@ -59,6 +65,15 @@ func because(why string) string {
 // mostListed is how many requests a receipt lists for people; --json has them all.
 const mostListed = 20
 
+// printOutcome leaves out what became of the old pool where only the verdict was asked for.
+func (c *cli) printOutcome(verb string, o admin.Outcome) error {
+	if verb == "bake" && !c.json && o.Receipt.Bake != nil {
+		_, err := fmt.Fprintln(c.out, "bake "+bakeText(o.Receipt.Bake, time.Now()))
+		return err
+	}
+	return c.printReceipt(o)
+}
+
 func (c *cli) printReceipt(o admin.Outcome) error {
 	if c.json {
 		return c.printJSON(judged{o.Receipt, o.Problem})
@@ -68,6 +83,9 @@ func (c *cli) printReceipt(o admin.Outcome) error {
 	if r.Drain != nil {
 		c.printClasses(r.Drain)
 		c.list("cut", r.Drain.CutList, r.Drain.CutMore, r.Began)
+	}
+	if r.Bake != nil {
+		fmt.Fprintln(c.out, "bake "+bakeText(r.Bake, time.Now()))
 	}
 	if !r.Done {
 		c.list("still inside", r.Inside, r.InsideTotal-len(r.Inside), time.Now())

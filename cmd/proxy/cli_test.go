@@ -57,7 +57,9 @@ func TestUsageErrors(t *testing.T) {
 		{"flip web green red", `"red" is one argument too many`},
 		{"flip web green --hard", "--hard"},
 		{"flip web green --timeout soon", "soon"},
-		{"flip web green --bake 1m", "--bake is not in this version"},
+		{"flip web green --bake 1", "write a length such as 60s"},
+		{"flip web green --bake -1s", "write a length such as 60s"},
+		{"bake", "SERVICE is missing"},
 		{"drain web", "BACKEND is missing"},
 		{"rollout", "SERVICE is missing"},
 		{"rollout web", "--exec CMD is missing"},
@@ -120,7 +122,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	nowhere := "unix://" + filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "rollout web --exec true", "rollout web --show", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
+	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "rollout web --exec true", "rollout web --show", "bake web", "flip web green --bake 1m", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
 		got := command(map[string]string{"SLUICE_ADMIN": nowhere}, strings.Fields(args)...)
 		if got.code != exitFailed || !strings.Contains(got.err, "no Sluice answers at "+nowhere) || !strings.Contains(got.err, "sluice run --config") {
 			t.Errorf("%s: exit %d %s", args, got.code, got.err)

@@ -55,24 +55,24 @@ func (c *cli) flipCommand() *cobra.Command {
 	var f changeFlags
 	var release string
 	var noWait bool
-	var bake, patience time.Duration
+	var patience time.Duration
+	var bake bakeLength
 	cmd := &cobra.Command{
 		Use:   "flip SERVICE POOL",
 		Short: "Move all new requests of a service to another pool, at once",
 		Long: "Move all new requests of a service to another pool, at once. Each backend of the pool is checked first. The command\n" +
-			"answers when the old pool is empty: what was inside has finished, or was cut at the deadline of its class.",
-		Example:           "  sluice flip web green --release v2",
+			"answers when the old pool is empty: what was inside has finished, or was cut at the deadline of its class.\n" +
+			"With --bake it waits for the verdict too. Exit code 1: the release is worse and was rolled back; 3: there was not enough\n" +
+			"traffic to say, and it stays. The bake goes on without the command: `sluice bake SERVICE` waits for it again.",
+		Example:           "  sluice flip web green --release v2\n  sluice flip web green --release v2 --bake 60s",
 		Args:              exactly("SERVICE", "POOL"),
 		ValidArgsFunction: c.complete(services, pools),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if bake != 0 {
-				return usageError{errors.New("--bake is not in this version of Sluice; flip, watch `sluice status --watch`, and `sluice rollback` if need be")}
-			}
 			if err := cmp.Or(f.mustWait(noWait), f.mustSayWhy()); err != nil {
 				return err
 			}
 			want := c.want(f, !noWait)
-			want.Release, want.Patience = release, patience
+			want.Release, want.Patience, want.Bake = release, patience, bake.d
 			return c.change("flip", want, func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
 				return client.Flip(ctx, args[0], args[1], want)
 			})
@@ -84,8 +84,7 @@ func (c *cli) flipCommand() *cobra.Command {
 	cmd.Flags().StringVar(&release, "release", "", "refuse unless each backend of the pool reports this `RELEASE`; it is what is expected of them from then on")
 	cmd.Flags().DurationVar(&patience, "patience", 0, "wait this long for the pool to be up and of the release, in place of a refusal")
 	cmd.Flags().BoolVar(&noWait, "no-wait", false, "answer as soon as new requests go to the pool")
-	cmd.Flags().DurationVar(&bake, "bake", 0, "not in this version")
-	cmd.Flags().MarkHidden("bake")
+	cmd.Flags().Var(&bake, "bake", "watch the new release for this `LONG`, and roll back by itself when it serves worse than the one before; 0: do not (default: as the file says)")
 	return cmd
 }
 

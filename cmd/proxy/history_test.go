@@ -108,7 +108,7 @@ func TestHistoryOnATerminal(t *testing.T) {
 
 // TestEachChangeSaysWhoAndWhy: whatever is added to Sluice's commands is either only a look, or has all three flags.
 func TestEachChangeSaysWhoAndWhy(t *testing.T) {
-	looks := []string{"run", "check", "demo", "status", "history", "version", "lease", "completion", "help"}
+	looks := []string{"run", "check", "demo", "status", "bake", "history", "version", "lease", "completion", "help"}
 	changes := 0
 	for _, cmd := range (&cli{}).root().Commands() {
 		if slices.Contains(looks, cmd.Name()) {

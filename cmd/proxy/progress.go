@@ -11,6 +11,7 @@ import (
 	"github.com/charmbracelet/x/term"
 
 	"sluice/admin"
+	"sluice/control"
 	"sluice/drain"
 )
 
@@ -22,6 +23,7 @@ type progressView struct {
 	began time.Time
 	table insideView
 
+	bake  *control.BakeStatus // as it stood last; nil: none is waited for
 	drawn int                 // lines that stand on the terminal
 	spoke bool                // a line was written
 	said  time.Duration       // when that was, since began
@@ -33,8 +35,10 @@ const (
 	firstLine = time.Second
 	// lineEvery is how often a log is written to at most.
 	lineEvery = 3 * time.Second
-	// besidesItems are the lines of a live table that hold no item: the first two, the head, and how many more there are.
-	besidesItems = 4
+	// besidesItems are the lines of a live table that hold no item: the first three, the head, and how many more there are.
+	besidesItems = 5
+	// bakeLineEvery is seldom enough for a bake of half an hour.
+	bakeLineEvery = 10 * time.Second
 )
 
 // size is that of the terminal that err is.
@@ -62,11 +66,14 @@ func (v *progressView) items() int {
 
 func (v *progressView) update(p admin.Progress) {
 	elapsed := time.Since(v.began)
+	if p.Bake != nil {
+		v.bake = p.Bake
+	}
 	if v.errTTY {
 		v.draw(p, time.Now())
 		return
 	}
-	if v.json && !v.apart || elapsed < firstLine || v.spoke && (elapsed-v.said < lineEvery || maps.Equal(p.InsideBy, v.told)) {
+	if v.json && !v.apart || elapsed < firstLine || v.spoke && !v.isNews(p, elapsed-v.said) {
 		return
 	}
 	v.spoke, v.said, v.told = true, elapsed, p.InsideBy
@@ -75,6 +82,18 @@ func (v *progressView) update(p admin.Progress) {
 		return
 	}
 	fmt.Fprintln(v.err, v.line(p))
+}
+
+// say writes a line of its own, where lines are read by people.
+func (v *progressView) say(text string) {
+	if !v.json {
+		fmt.Fprintln(v.err, text)
+	}
+}
+
+// isNews says whether something is worth another line so long after the last one.
+func (v *progressView) isNews(p admin.Progress, since time.Duration) bool {
+	return since >= lineEvery && !maps.Equal(p.InsideBy, v.told) || p.Bake != nil && since >= bakeLineEvery
 }
 
 // draw puts a new picture in the place of the last one, in one write.
@@ -110,6 +129,9 @@ func (v *progressView) clear() {
 // picture has fewer lines than the terminal, and none that it would have to break.
 func (v *progressView) picture(p admin.Progress, now time.Time, width, height int) []string {
 	lines := []string{endCut(v.headline(p), width-1)}
+	if p.Bake != nil {
+		lines = append(lines, endCut("bake "+bakeText(p.Bake, now), width-1))
+	}
 	if by := classesLeft(p, now); by != "" {
 		lines = append(lines, endCut(by, width-1))
 	}
@@ -166,6 +188,9 @@ func (v *progressView) line(p admin.Progress) string {
 	if v.verb == "ready" {
 		return fmt.Sprintf("%s: waiting for the backend to be up, %.1fs", v.verb, elapsed)
 	}
+	if p.Bake != nil && p.Inside == 0 {
+		return "bake " + bakeText(p.Bake, time.Now())
+	}
 	line := fmt.Sprintf("%s: %s inside, %.1fs", v.verb, insideText(p.Inside, p.InsideBy), elapsed)
 	if len(p.Items) > 0 {
 		oldest, now := p.Items[0], time.Now()
@@ -173,6 +198,9 @@ func (v *progressView) line(p admin.Progress) string {
 		if left := oldest.EndsBy.Sub(now); !oldest.EndsBy.IsZero() {
 			line += ", over within " + shortAge(left)
 		}
+	}
+	if p.Bake != nil {
+		line += "; bake " + bakeText(p.Bake, time.Now())
 	}
 	return line
 }

@@ -37,6 +37,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  live      %s  since %s (%s)\n", v.pool(s.Live, s.Release), age(v.now, s.Since), causeText(s.Cause))
 	fmt.Fprintf(w, "  rollback  %s\n", v.rollback(s.Rollback))
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
+	v.bake(w, s.Bake)
 	v.schema(w, s)
 	if len(s.Retired) > 0 {
 		fmt.Fprintf(w, "  retired   %s\n", safe(strings.Join(s.Retired, ", ")))

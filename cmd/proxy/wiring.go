@@ -57,7 +57,7 @@ func start(s settings) (*process, error) {
 	p := &process{settings: s, exit: newExit()}
 	p.clock.Tick()
 	steps := []func() error{
-		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.watchMemory, p.startFront, p.startAdmin, p.startTelling,
+		p.openJournal, p.tryListeners, p.openAdmin, p.openAccessLog, p.openCerts, p.startControl, p.startWatches, p.watchMemory, p.startFront, p.startAdmin, p.startTelling,
 	}
 	for _, step := range steps {
 		if err := step(); err != nil {
@@ -182,6 +182,12 @@ func (p *process) startControl() error {
 		return err
 	}
 	p.awaitFirstChecks()
+	return nil
+}
+
+// startWatches has the releases judged that bake, those of before this start too.
+func (p *process) startWatches() error {
+	p.onClose(deploy.Watch(p.control, time.Now, deploy.Bakes(p.control, time.Now)).Close)
 	return nil
 }
 

@@ -1,0 +1,102 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"sluice/control"
+)
+
+// Both sides of bakes: the call that waits for a verdict, and the client that makes it. A bake belongs to nobody's connection:
+// whoever lost his asks again.
+
+// Baker is an operation that may wait for the verdict of a bake.
+type Baker interface{ Bake() *control.BakeStatus }
+
+// bakeOf is how the bake stands that an operation waits for; nil: it waits for none.
+func bakeOf(op Operation) *control.BakeStatus {
+	if b, bakes := op.(Baker); bakes {
+		return b.Bake()
+	}
+	return nil
+}
+
+// over is the waiting of who named no limit, or one that a bake may well take.
+func (w waiting) over(b *control.BakeStatus, at time.Time) waiting {
+	w.limit = w.named
+	if w.named == 0 {
+		w.limit = longestWait + max(0, b.Ends.Sub(at))
+	}
+	return w
+}
+
+func (s *Server) bake(w http.ResponseWriter, r *http.Request, a arguments) error {
+	wait, err := readWaiting(r, a)
+	if err != nil {
+		return err
+	}
+	op, err := s.opts.Controller.Bake(a.path[0])
+	if err != nil {
+		return err
+	}
+	if b := bakeOf(op); b != nil {
+		wait = wait.over(b, s.opts.Now())
+	}
+	return s.follow(w, r, op, wait)
+}
+
+// bakeLength reads a length of time, or 0 or off for none at all; nil when it is left out.
+func bakeLength(a arguments) (*time.Duration, error) {
+	v, given := a.values["bake"]
+	if !given {
+		return nil, nil
+	}
+	if v == "off" {
+		return new(time.Duration), nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 0 {
+		return nil, badArgument(fmt.Sprintf("bake is %q", v), "write a duration such as 60s, or off")
+	}
+	return &d, nil
+}
+
+func (f fixed) Bake(service string) (Operation, error) {
+	return orError(f.Controller.Bake(service))
+}
+
+// Bake asks how the latest bake of a service stands, and waits for its verdict where want says so.
+func (c *Client) Bake(ctx context.Context, service string, want Want) (Outcome, error) {
+	return c.follow(ctx, http.MethodGet, servicePath(service, "bake"), url.Values{}, want)
+}
+
+// judgeBake says when the release that was waited for did not pass. Too little traffic is neither: the receipt says so.
+func (w waiting) judgeBake(r control.Receipt, over bool) *Problem {
+	b := r.Bake
+	if b == nil || !w.wait || !over {
+		return nil
+	}
+	is := fmt.Sprintf("%s of %s is worse than %s: %s", side(b.To, b.Release), r.Service, side(b.From, b.FromRelease), b.Why)
+	switch b.State {
+	case control.RolledBack:
+		return problem(http.StatusConflict, "worse", is+"; it was rolled back, and "+side(b.From, b.FromRelease)+" serves again",
+			fmt.Sprintf("mend the release and flip again; `sluice history %s` keeps the figures", r.Service))
+	case control.BakedWorse:
+		return problem(http.StatusConflict, "worse", is+"; it was not rolled back, and takes the traffic", fmt.Sprintf("go back with `sluice rollback %s`", r.Service))
+	case control.Superseded:
+		return problem(http.StatusConflict, "superseded", fmt.Sprintf("the bake of %s of %s has no verdict: %s", side(b.To, b.Release), r.Service, b.Why),
+			fmt.Sprintf("look at `sluice history %s`", r.Service))
+	}
+	return nil
+}
+
+// side is "green v42", or the pool alone.
+func side(pool, release string) string {
+	if release == "" {
+		return pool
+	}
+	return pool + " " + release
+}
