@@ -2,8 +2,8 @@ package proxy
 
 import "sluice/upstream"
 
-// claim finds the service and enters a backend of the pool that the request goes to. A gate that was closed in between means that there is a
-// newer snapshot: the request goes by that one.
+// claim finds the service and enters a backend of the pool that the request goes to. A gate that was closed in between means
+// that there is a newer snapshot: the request goes by that one.
 func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 	defer ex.unqueue()
 	for {
@@ -32,6 +32,8 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 			ex.worn = false // there is no other backend for it, and nothing against the same one
 			ex.tried.Reset()
 			continue
+		case err != upstream.ErrClosed && ex.fallsBack():
+			continue
 		case err == upstream.ErrFull:
 			if refusal = p.queue(ex); refusal != nil {
 				refusal = p.waitAgain(ex, refusal)
@@ -59,6 +61,9 @@ func (p *Proxy) route(ex *Exchange) (*Snapshot, *Error) {
 		return s, errBodyLarge
 	}
 	ex.pool = ex.Service.Live
+	if ex.Service.Split != nil {
+		ex.assign(p.Rand)
+	}
 	return s, nil
 }
 

@@ -37,9 +37,13 @@ func (p *Proxy) ending(ex *Exchange, err error) drain.Ending {
 	return e
 }
 
-// elsewhere reports whether the live pool has a backend that has not failed the request yet.
+// elsewhere reports whether a pool that the request may go to has a backend that has not failed it yet.
 func (p *Proxy) elsewhere(ex *Exchange) bool {
 	s := p.live.Load()
 	svc := s.behind(ex.Peer.Door).Route(ex.Request.Authority, ex.Request.Path())
-	return svc != nil && ex.preview(s, svc).Live.Others(&ex.tried)
+	if svc == nil {
+		return false
+	}
+	svc = ex.preview(s, svc)
+	return svc.Live.Others(&ex.tried) || svc.Split.others(ex)
 }

@@ -80,6 +80,7 @@ type Exchange struct {
 	tried    upstream.Tried
 	hold     hold
 	wallet   wallet
+	visit    visit
 	probed   *Probed // it is a probe of this; nil: a visitor's request
 	last     *Error  // why the attempt before failed
 	queued   queued
@@ -128,7 +129,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.last, ex.guest, ex.Held = nil, nil, 0
 	ex.worn, ex.sent, ex.bodyCut = false, sentNone, false
 	ex.tried.Reset()
-	ex.hold, ex.wallet = hold{}, wallet{}
+	ex.hold, ex.visit, ex.wallet = hold{}, visit{}, wallet{}
 	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.again, ex.whole = false, false
 	ex.in.reset()

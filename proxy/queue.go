@@ -32,6 +32,7 @@ func (q *queued) Interrupt() { q.place.Wake() }
 func (ex *Exchange) claimInTurn() (upstream.Lease, error) {
 	svc := ex.Service
 	switch {
+	case ex.pool != svc.Live: // those who wait do so for the live pool
 	case ex.queued.place == nil && svc.Line.Waiting() > 0 && svc.Queue.Requests > 0,
 		ex.queued.place != nil && !ex.queued.place.First(ex.pool):
 		return upstream.Lease{}, upstream.ErrFull

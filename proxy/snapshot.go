@@ -41,6 +41,7 @@ type Service struct {
 
 	Before *static.Folder // the release before, which is asked for assets that the live one has not; nil: none is
 
+	Split  *Split  // nil: each new request goes to Live
 	Sticky *Sticky // nil: a client goes where the balance takes it
 	HashBy HashBy  // what upstream.Hash goes by
 	*Counters

@@ -75,9 +75,7 @@ type hold struct {
 func (ex *Exchange) wish() (ask upstream.Ask) {
 	svc := ex.Service
 	if s := svc.Sticky; s != nil {
-		if ex.hold.by == nil || ex.hold.by.Cookie != s.Cookie {
-			ex.takeCookie(s)
-		}
+		ex.readPin(s)
 		if ex.hold.found == goodPin {
 			ask.Pin = ex.hold.pin.id
 		}
@@ -92,15 +90,22 @@ func (ex *Exchange) wish() (ask upstream.Ask) {
 // paths; each then has one of its own.
 const mostTried = 4
 
-// takeCookie reads the pin, and takes its cookie out of the request: it is Sluice's own and no business of the app.
+// readPin reads the client's pin, unless that was done.
+func (ex *Exchange) readPin(s *Sticky) {
+	if ex.hold.by == nil || ex.hold.by.Cookie != s.Cookie {
+		ex.hold = hold{by: s}
+		ex.hold.takeFrom(&ex.Request, s, ex.Began)
+	}
+}
+
+// takeFrom takes the cookie out of a request, and keeps what it says: it is Sluice's own and no business of the app.
 // Several Cookie fields have been made one before.
-func (ex *Exchange) takeCookie(s *Sticky) {
-	ex.hold = hold{by: s}
-	for i := range ex.Request.Fields {
-		if f := &ex.Request.Fields[i]; f.ID == message.Cookie {
-			f.Value = ex.hold.take(s, f.Value, ex.Began)
+func (h *hold) takeFrom(req *message.Head, s *Sticky, now time.Time) {
+	for i := range req.Fields {
+		if f := &req.Fields[i]; f.ID == message.Cookie {
+			f.Value = h.take(s, f.Value, now)
 			if len(f.Value) == 0 {
-				keepFields(&ex.Request, func(f *message.Field) bool { return f.ID != message.Cookie || len(f.Value) > 0 })
+				keepFields(req, func(f *message.Field) bool { return f.ID != message.Cookie || len(f.Value) > 0 })
 			}
 			return
 		}
@@ -161,6 +166,9 @@ func trimCrumb(crumb []byte) []byte {
 // stick counts what became of the client's pin, and adds a new one to the answer where it is due. It is called once for
 // each exchange, when it is certain that this answer is the one that the client gets.
 func (ex *Exchange) stick(h *message.Head) {
+	if ex.Service.Split != nil {
+		ex.ticket(h)
+	}
 	s, b := ex.Service.Sticky, ex.Backend
 	if s == nil || b.ID == 0 {
 		return

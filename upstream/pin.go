@@ -16,6 +16,9 @@ func (p *Pool) claimPinned(tried *Tried, id uint64) (Lease, error) {
 	return b.enter()
 }
 
+// Pinned reports whether the pool has a backend that a pin may name so.
+func (p *Pool) Pinned(id uint64) bool { return p.pinned[id] != nil }
+
 // Lately is for how long a client counts that was seen pinned to a backend: at least this, and at most twice as long.
 const Lately = 5 * time.Minute
 
