@@ -30,6 +30,7 @@ type Operation interface {
 type Controller interface {
 	Flip(ctx context.Context, service, pool string, want control.FlipWant, cause control.Cause) (Operation, error)
 	Rollback(ctx context.Context, service string, want control.FlipWant, cause control.Cause) (Operation, error)
+	Split(ctx context.Context, service string, want control.SplitWant, cause control.Cause) (Operation, error)
 	SetAdmin(ctx context.Context, service, backend, pool string, admin control.Admin, want control.AdminWant, cause control.Cause) (Operation, error)
 	Pause(ctx context.Context, service string, want control.PauseWant, cause control.Cause) (Operation, error)
 	Resume(ctx context.Context, service string, ifMatch *uint64, cause control.Cause) (Operation, error)

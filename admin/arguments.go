@@ -19,12 +19,13 @@ import (
 type arguments struct {
 	values map[string]string
 	path   []string // what the route's placeholders stand for
+	open   bool     // there may be others than are known, which name pools; and lists
 }
 
 // readArguments takes the arguments of a request. An unknown or contradictory one refuses the call: a misspelt
 // `relaese=v2` that was ignored would flip to anything.
-func readArguments(r *http.Request, known, path []string) (arguments, error) {
-	a := arguments{values: map[string]string{}, path: path}
+func readArguments(r *http.Request, t route, path []string) (arguments, error) {
+	a := arguments{values: map[string]string{}, path: path, open: t.open}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return a, badArgument("the query is malformed: "+err.Error(), "write it as name=value&name=value")
@@ -39,8 +40,8 @@ func readArguments(r *http.Request, known, path []string) (arguments, error) {
 		return a, err
 	}
 	for name := range a.values {
-		if !slices.Contains(known, name) {
-			return a, badArgument(fmt.Sprintf("there is no argument %q here", name), knownHint(known))
+		if !t.open && !slices.Contains(t.known, name) {
+			return a, badArgument(fmt.Sprintf("there is no argument %q here", name), knownHint(t.known))
 		}
 	}
 	return a, nil
@@ -82,15 +83,14 @@ func (a *arguments) readBody(r *http.Request) error {
 
 func (a *arguments) merge(doc map[string]any) error {
 	for name, value := range doc {
-		var text string
-		switch v := value.(type) {
-		case string:
-			text = v
-		case bool:
-			text = strconv.FormatBool(v)
-		case json.Number:
-			text = v.String()
-		default:
+		if shares, ok := value.(map[string]any); ok && a.open && name == "pools" {
+			if err := a.mergePools(shares); err != nil {
+				return err
+			}
+			continue
+		}
+		text, ok := a.textOf(value)
+		if !ok {
 			return badArgument(fmt.Sprintf("%s must be a string, a number or a boolean", name), `as in {"pool": "green", "wait": true}`)
 		}
 		if was, both := a.values[name]; both && was != text {
@@ -99,6 +99,29 @@ func (a *arguments) merge(doc map[string]any) error {
 		a.values[name] = text
 	}
 	return nil
+}
+
+// textOf is a value as it would stand in a query. The members of a list are lines.
+func (a *arguments) textOf(value any) (text string, ok bool) {
+	switch v := value.(type) {
+	case string:
+		return v, true
+	case bool:
+		return strconv.FormatBool(v), true
+	case json.Number:
+		return v.String(), true
+	case []any:
+		lines := make([]string, len(v))
+		for i := range v {
+			line, isText := v[i].(string)
+			if !isText || !a.open {
+				return "", false
+			}
+			lines[i] = line
+		}
+		return strings.Join(lines, "\n"), a.open
+	}
+	return "", false
 }
 
 // Bounds of free text: it stands in the history and in every log line of the change.

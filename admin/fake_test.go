@@ -126,6 +126,11 @@ func (f *fake) Rollback(ctx context.Context, service string, want control.FlipWa
 	return f.do(ctx, "rollback "+service, "8", cause)
 }
 
+func (f *fake) Split(ctx context.Context, service string, want control.SplitWant, cause control.Cause) (Operation, error) {
+	f.adminWant = control.AdminWant{IfMatch: want.IfMatch}
+	return f.do(ctx, fmt.Sprintf("split %s %v %s %v %v", service, want.Shares, want.Release, want.Only, want.Rules), "12", cause)
+}
+
 func (f *fake) Pause(ctx context.Context, service string, want control.PauseWant, cause control.Cause) (Operation, error) {
 	f.adminWant = control.AdminWant{IfMatch: want.IfMatch}
 	return f.do(ctx, "pause "+service+" "+want.For.String(), "10", cause)

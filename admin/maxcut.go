@@ -49,6 +49,9 @@ func standing(r control.Receipt) string {
 	if r.Backend != "" {
 		return fmt.Sprintf("%s of %s is in %s", r.Backend, r.Service, r.To)
 	}
+	if r.Verb == "split" {
+		return fmt.Sprintf("new visitors of %s go to %s", r.Service, r.To)
+	}
 	return fmt.Sprintf("%s is live in %s", r.To, r.Service)
 }
 
@@ -65,6 +68,8 @@ func cutHint(r control.Receipt) string {
 	switch r.Verb {
 	case "flip", "rollback":
 		return hint + fmt.Sprintf("; `sluice rollback %s` goes back", r.Service)
+	case "split":
+		return hint
 	}
 	return hint + fmt.Sprintf("; `sluice ready %s %s` goes back", r.Service, r.Backend)
 }

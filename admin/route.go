@@ -15,6 +15,7 @@ type route struct {
 	method string
 	path   []string
 	known  []string
+	open   bool // there are others, which depend on what is asked about
 	serve  func(http.ResponseWriter, *http.Request, arguments) error
 }
 
@@ -54,7 +55,7 @@ func (s *Server) table() []route {
 			call("POST /v1/services/{service}/backends/{backend}/"+verb, append([]string{"pool"}, known...), s.setAdmin(verb)),
 			call("POST /v1/services/{service}/backends/{pool}/{backend}/"+verb, known, s.setAdmin(verb)))
 	}
-	return append(table, s.rolloutCalls()...)
+	return append(append(table, s.splitCall(drains)), s.rolloutCalls()...)
 }
 
 func call(pattern string, known []string, serve func(http.ResponseWriter, *http.Request, arguments) error) route {
@@ -117,7 +118,7 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) error {
 			allowed = append(allowed, t.method)
 			continue
 		}
-		args, err := readArguments(r, t.known, values)
+		args, err := readArguments(r, t, values)
 		if err != nil {
 			return err
 		}

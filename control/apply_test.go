@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"sluice/healthcheck"
+	"sluice/proxy"
 	"sluice/upstream"
 )
 
@@ -258,6 +259,10 @@ func randomStep(w *world, rnd *rand.Rand, leases *[]upstream.Lease) (uint64, str
 	case n < 15:
 		op, err := w.c.Flip(w.t.Context(), service, pool.Name, FlipWant{}, operator())
 		return decided(op, err), "flip " + service + " " + pool.Name
+	case n < 15+2 && service == "web" && rnd.IntN(2) == 0:
+		want := randomSplit(rnd, svc)
+		op, err := w.c.Split(w.t.Context(), service, want, operator())
+		return decided(op, err), fmt.Sprintf("split %v %v", want.Shares, want.Only)
 	case n < 16:
 		op, err := w.c.Rollback(w.t.Context(), service, FlipWant{}, operator())
 		return decided(op, err), "rollback " + service
@@ -272,6 +277,19 @@ func randomStep(w *world, rnd *rand.Rand, leases *[]upstream.Lease) (uint64, str
 		op, err := w.c.SetAdmin(w.t.Context(), service, backend, pool.Name, admin, AdminWant{}, operator())
 		return decided(op, err), string(admin) + " " + service + " " + pool.Name + "/" + backend
 	}
+}
+
+func randomSplit(rnd *rand.Rand, svc *Service) SplitWant {
+	want := SplitWant{Shares: map[string]int{}}
+	for _, p := range svc.Pools {
+		if p.Name != svc.Live && rnd.IntN(2) == 0 {
+			want.Shares[p.Name] = []int{0, 1, 500, 2500, 5000, whole}[rnd.IntN(6)]
+		}
+	}
+	if rnd.IntN(4) == 0 {
+		want.Only, want.Rules = true, []RuleText{{ByHeader, svc.Live + "=X-Canary: never"}}
+	}
+	return want
 }
 
 func decided(op *Operation, err error) uint64 {
@@ -291,13 +309,10 @@ func checkInvariants(t *testing.T, w *world, what string) {
 	for svc, b := range n.state.backends {
 		checkBackend(t, n, svc, b, what)
 	}
-	for name := range n.state.Services {
-		for _, up := range snapshot.Route(nil, []byte("/"+name)).Live.Backends() {
-			b := n.state.Backend(Key{up.Service, up.Pool, up.Name})
-			if up.Gate.Closed() || b == nil || !b.Eligible() || b.Pool() != n.state.Services[name].Live || up.Release != b.Health.Release {
-				t.Fatalf("%s: the snapshot offers %s: closed %v, %+v", what, up.Name, up.Gate.Closed(), b)
-			}
-		}
+	for name, svc := range n.state.Services {
+		one := snapshot.Route(nil, []byte("/"+name))
+		checkOffered(t, n, one.Live, svc.Live, what)
+		checkSplit(t, n, svc, one.Split, what)
 	}
 	for _, l := range n.leaving {
 		if !l.gate.Closed() {
@@ -307,10 +322,50 @@ func checkInvariants(t *testing.T, w *world, what string) {
 	checkSaved(t, w, n.state, what)
 }
 
+// checkOffered: requests that are for a pool find its backends that are well, and no other.
+func checkOffered(t *testing.T, n *now, p *upstream.Pool, name, what string) {
+	t.Helper()
+	for _, up := range p.Backends() {
+		b := n.state.Backend(Key{up.Service, up.Pool, up.Name})
+		if up.Gate.Closed() || b == nil || !b.Eligible() || b.Pool() != name || up.Release != b.Health.Release {
+			t.Fatalf("%s: the snapshot offers %s: closed %v, %+v", what, up.Name, up.Gate.Closed(), b)
+		}
+	}
+}
+
+// checkSplit: each number is of one pool, an arm has what it is to have, and is in the snapshot with its backends.
+func checkSplit(t *testing.T, n *now, svc *Service, sp *proxy.Split, what string) {
+	t.Helper()
+	if (svc.Split == nil) != (sp == nil) {
+		t.Fatalf("%s: %s in the State, and %+v in the snapshot", what, svc.sharesText(), sp)
+	}
+	if sp == nil {
+		return
+	}
+	taken := map[uint32]string{}
+	for i, a := range svc.Split.Arms {
+		if a.Pool == svc.Live || sp.Arms[i].Pool.Name != a.Pool {
+			t.Fatalf("%s: arm %d is %s, and %s in the snapshot", what, i, a.Pool, sp.Arms[i].Pool.Name)
+		}
+		checkOffered(t, n, sp.Arms[i].Pool, a.Pool, what)
+		if up := sp.Arms[i].Pool.Backends(); len(up) != svc.Pool(a.Pool).eligible() {
+			t.Fatalf("%s: %d of %s are offered, and %d are eligible", what, len(up), a.Pool, svc.Pool(a.Pool).eligible())
+		}
+		for _, s := range sp.Arms[i].Spans {
+			for number := s.From; number < s.To; number++ {
+				if taken[number] != "" {
+					t.Fatalf("%s: number %d is of %s and of %s", what, number, taken[number], a.Pool)
+				}
+				taken[number] = a.Pool
+			}
+		}
+	}
+}
+
 func checkBackend(t *testing.T, n *now, svc *Service, b *Backend, what string) {
 	t.Helper()
 	up := n.built.services[svc.Name].open[b.Key]
-	if open := up != nil && !up.Gate.Closed(); open != (b.Pool() == svc.Live && b.Admin == Ready) {
+	if open := up != nil && !up.Gate.Closed(); open != (svc.serves(b.Pool()) && b.Admin == Ready) {
 		t.Fatalf("%s: %s is %s in %s, live is %s: gate open %v", what, b.Key, b.Admin, b.Pool(), svc.Live, open)
 	}
 	if checked := n.checks[b.Key] != nil; checked != (b.Admin != Maint) {
@@ -341,7 +396,7 @@ func decisionsOf(s State) string {
 	var b strings.Builder
 	fmt.Fprintln(&b, s.Generation)
 	for svc, one := range s.backends {
-		fmt.Fprintln(&b, one.Key, one.Admin, svc.Live, svc.Previous)
+		fmt.Fprintln(&b, one.Key, one.Admin, svc.sharesText(), svc.Previous)
 	}
 	return b.String()
 }

@@ -59,7 +59,7 @@ func (svc *Service) presence(b *Backend, release string) (Blocker, bool) {
 	h, name := b.Health, b.Pool()+"/"+b.Address()
 	gone := h.State == healthcheck.Down && !h.Answer
 	switch {
-	case h.Release == release && gone && b.Pool() != svc.Live:
+	case h.Release == release && gone && !svc.serves(b.Pool()):
 	case h.Release == release:
 		return Blocker{Kind: "backend", What: fmt.Sprintf("%s is %s and reports %s%s", name, h.State, release, svc.role(b))}, true
 	case gone:
@@ -75,10 +75,12 @@ func (svc *Service) presence(b *Backend, release string) (Blocker, bool) {
 
 // role says what the pool of a backend is to its service.
 func (svc *Service) role(b *Backend) string {
-	switch b.Pool() {
-	case svc.Live:
+	switch {
+	case b.Pool() == svc.Live:
 		return ", and takes the traffic"
-	case svc.Previous:
+	case svc.arm(b.Pool()) != nil:
+		return ", and takes a share of the traffic"
+	case b.Pool() == svc.Previous:
 		return ", and a rollback goes to it"
 	}
 	return ""

@@ -30,6 +30,8 @@ type builtService struct {
 	open    map[Key]*upstream.Backend
 	ties    ties
 	stays   map[Key]stay // of those that new requests go to
+	pools   map[string]*upstream.Pool
+	parting *parting // how it is split; nil: it is not
 }
 
 // builder holds what builds share.
@@ -93,23 +95,19 @@ func (bd *builder) endpoints(s State, old *built) map[address]*upstream.Endpoint
 }
 
 func (bd *builder) service(svc *Service, old *builtService, endpoints map[address]*upstream.Endpoint) *builtService {
-	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}, ties: bd.ties(svc, old), stays: bd.stays(svc, old)}
-	var choice []*upstream.Backend
-	for _, b := range svc.Pool(svc.Live).Backends {
-		if !svc.takesTraffic(b) {
-			continue
-		}
-		up := bd.place(svc.File, b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
-		one.open[b.Key] = up
-		if _, chosen := one.stays[b.Key]; chosen || b.keeps() {
-			choice = append(choice, up)
+	one := &builtService{from: svc, open: map[Key]*upstream.Backend{}, ties: bd.ties(svc, old), stays: bd.stays(svc, old), pools: map[string]*upstream.Pool{}}
+	for _, p := range svc.Pools {
+		if svc.serves(p.Name) {
+			one.pools[p.Name] = upstream.NewPoolAfter(old.pool(p.Name), p.Name, balance(svc.File.Balance), bd.choice(p, one, old, endpoints))
 		}
 	}
 	bd.openAside(one, old, endpoints)
+	one.parting = bd.parting(svc, old)
 	gap := svc.gap()
 	one.service = &proxy.Service{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
-		Live:     upstream.NewPoolAfter(old.pool(), svc.Live, balance(svc.File.Balance), choice),
+		Live:     one.pools[svc.Live],
+		Split:    one.split(),
 		Before:   svc.before(),
 		Sticky:   one.ties.sticky,
 		HashBy:   proxy.HashBy(svc.File.Hash),
@@ -127,6 +125,21 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 	return one
 }
 
+// choice opens the gates of a pool's backends, and returns those that new requests may go to.
+func (bd *builder) choice(p *Pool, one, old *builtService, endpoints map[address]*upstream.Endpoint) (choice []*upstream.Backend) {
+	for _, b := range p.Backends {
+		if !one.from.takesTraffic(b) {
+			continue
+		}
+		up := bd.place(one.from.File, b, old.at(b.Key), endpoints[address{b.Network, b.Dial}], one.ties, one.stays[b.Key])
+		one.open[b.Key] = up
+		if _, chosen := one.stays[b.Key]; chosen || b.keeps() {
+			choice = append(choice, up)
+		}
+	}
+	return choice
+}
+
 // at returns the Backend that had an open gate before, or nil.
 func (one *builtService) at(k Key) *upstream.Backend {
 	if one == nil {
@@ -135,15 +148,15 @@ func (one *builtService) at(k Key) *upstream.Backend {
 	return one.open[k]
 }
 
-// pool returns the pool that was live before, or nil.
-func (one *builtService) pool() *upstream.Pool {
+// pool returns the pool of that name that took requests before, or nil.
+func (one *builtService) pool(name string) *upstream.Pool {
 	if one == nil {
 		return nil
 	}
-	return one.service.Live
+	return one.pools[name]
 }
 
-// place returns the backend's place in the live pool. It goes on with the gate it had; one that comes back gets a new one.
+// place returns the backend's place in a pool that requests go to. It goes on with the gate it had; one that comes back gets a new one.
 func (bd *builder) place(file *config.Service, b *Backend, old *upstream.Backend, endpoint *upstream.Endpoint, t ties, s stay) *upstream.Backend {
 	next := upstream.Backend{
 		Endpoint: endpoint, Service: b.Service, Pool: b.Pool(), Name: b.Address(),

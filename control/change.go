@@ -50,11 +50,8 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 		if err := svc.mayExpect(pool, want.Release); err != nil {
 			return s, err
 		}
-		if svc.Live == pool && svc.expectsOther(want.Release) {
-			return svc.renew(s, want.Release, m)
-		}
 		if svc.Live == pool {
-			return s, p.stays(want.Release)
+			return svc.unsplit().stay(s, p, want.Release, m)
 		}
 		if old := svc.retiredBackends(p, true); len(old) > 0 {
 			return s, p.isRetired(old)
@@ -69,12 +66,16 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 	}
 }
 
-// rollback makes the previous pool live again. One backend that is up is enough: a rollback is asked for when things burn.
+// rollback makes the previous pool live again; of a service that is split it gives everything back to the live one: nobody
+// means by it to send all to what was only tried. One backend that is up is enough: a rollback is asked for when things burn.
 func rollback(service string, want FlipWant, m moment) Change {
 	return func(s State) (State, error) {
 		svc, err := s.find(service, want.IfMatch)
 		if err != nil {
 			return s, err
+		}
+		if svc.Split != nil {
+			return svc.rollSplitBack(s, want, m)
 		}
 		if svc.Previous == "" {
 			return s, nothingBefore(service)
@@ -101,7 +102,7 @@ func rollback(service string, want FlipWant, m moment) Change {
 
 func (svc *Service) flipped(pool, release string, m moment) *Service {
 	next := *svc
-	next.Live, next.Previous = pool, svc.Live
+	next.Live, next.Previous, next.Split = pool, svc.Live, nil
 	next.Since, next.Cause, next.Bake = m.at, m.cause, svc.Bake.superseded(m)
 	next.Decided = &Decision{Value: pool, Release: release, File: svc.File.Live, At: m.at, Cause: m.cause}
 	return next.keepsNobody().judged()
@@ -226,6 +227,17 @@ func (p *Pool) ready() (n int) {
 		}
 	}
 	return n
+}
+
+// stay is a flip to the pool that is live already, which then has all.
+func (svc *Service) stay(s State, p *Pool, release string, m moment) (State, error) {
+	if svc.expectsOther(release) {
+		return svc.renew(s, release, m)
+	}
+	if err := p.stays(release); err != ErrUnchanged || svc == s.Services[svc.Name] {
+		return s, err
+	}
+	return s.with(svc.judged()), nil
 }
 
 // stays says whether a pool that is live already is what the flip asks for.

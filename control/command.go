@@ -103,9 +103,10 @@ func (c *Controller) switchPool(ctx context.Context, service string, change Chan
 			r.Warning = "forced: " + err.Error()
 		}
 		r.baked(before.Services[service], after.Services[service])
+		r.endsSplit(before.Services[service], after.Services[service])
 	}
 	o.awaits = func(after State, k Key) bool {
-		return k.Service == service && k.Pool != after.Services[service].Live
+		return k.Service == service && !after.Services[service].serves(k.Pool)
 	}
 	applied, err := c.apply(ctx, o)
 	return applied.Operation, err

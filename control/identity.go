@@ -111,14 +111,29 @@ func (svc *Service) expected(b *Backend) string {
 			return p.Release
 		}
 	}
-	d := svc.Decided
-	if own := b.Decided; own != nil && (d == nil || own.At.After(d.At)) {
+	release, since := svc.asked(b.Pool())
+	if own := b.Decided; own != nil && (since.IsZero() || own.At.After(since)) {
 		return own.Release
 	}
-	if d == nil || b.Network == config.NetworkRoot || b.Pool() != svc.Live {
+	if b.Network == config.NetworkRoot {
 		return ""
 	}
-	return d.Release
+	return release
+}
+
+// asked is the release that a flip or a split asked of the pool, and when.
+func (svc *Service) asked(pool string) (release string, since time.Time) {
+	if a := svc.arm(pool); a != nil {
+		return a.Release, a.Since
+	}
+	d := svc.Decided
+	switch {
+	case d == nil:
+		return "", time.Time{}
+	case pool != svc.Live:
+		return "", d.At
+	}
+	return d.Release, d.At
 }
 
 // judged looks anew at what each backend has to be and is taken for, after a decision.

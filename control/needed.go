@@ -29,7 +29,7 @@ func (c *Controller) HoldRelease(service, release string, window time.Duration) 
 
 func (v *view) needs(svc *Service, release string, window time.Duration) (hold bool, why string, until *time.Time) {
 	inside := append(v.insiders(svc, release), v.waiters(svc, release)...)
-	live, previous := svc.presentIn(svc.Live, release), svc.presentIn(svc.Previous, release)
+	live, previous := svc.serving(release), svc.presentIn(svc.Previous, release)
 	end := svc.Since.Add(window)
 	switch {
 	case len(live) > 0:
@@ -54,6 +54,16 @@ func (v *view) needs(svc *Service, release string, window time.Duration) (hold b
 		return false, fmt.Sprintf("a rollback would go to it, but the flip was more than %s ago", window), nil
 	}
 	return true, previous[0].What, &end
+}
+
+// serving are the backends of the pools that new requests go to which run the release, or may.
+func (svc *Service) serving(release string) (all []Blocker) {
+	for _, p := range svc.Pools {
+		if svc.serves(p.Name) {
+			all = append(all, svc.presentIn(p.Name, release)...)
+		}
+	}
+	return all
 }
 
 // presentIn are the backends of one pool that run the release, or may.

@@ -74,7 +74,7 @@ func (bd *builder) openAside(one, old *builtService, endpoints map[address]*upst
 
 // aside returns the Backend that had an open gate before and took no visitors, or nil.
 func (one *builtService) aside(k Key) *upstream.Backend {
-	if one == nil || one.from.Live == k.Pool {
+	if one == nil || one.from.serves(k.Pool) {
 		return nil
 	}
 	return one.open[k]

@@ -24,6 +24,7 @@ type savedService struct {
 	Live     *Decision               `json:"live,omitempty"`
 	Previous string                  `json:"previous,omitempty"`
 	Paused   *Pause                  `json:"paused,omitempty"`
+	Split    *Split                  `json:"split,omitempty"`
 	Retired  []Retirement            `json:"retired,omitempty"`
 	Bake     *Bake                   `json:"bake,omitempty"`
 	Backends map[string]savedBackend `json:"backends,omitempty"` // by POOL/ADDRESS
@@ -42,7 +43,7 @@ type savedBackend struct {
 func (s State) encode() ([]byte, error) {
 	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases(), Rollouts: s.Rollouts}
 	for name, svc := range s.Services {
-		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Split != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
 			out.Services[name] = one
 		}
 	}
@@ -50,7 +51,7 @@ func (s State) encode() ([]byte, error) {
 }
 
 func (svc *Service) decisions() savedService {
-	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Retired: svc.Retired.list(), Bake: svc.Bake, Backends: map[string]savedBackend{}}
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Split: svc.Split, Retired: svc.Retired.list(), Bake: svc.Bake, Backends: map[string]savedBackend{}}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
@@ -145,6 +146,7 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	next.Bake = j.bake(&next, old.Bake)
 	next.Retired = retirements(old.Retired)
 	next.Paused = j.pause(svc.Name, old.Paused)
+	next.Split = j.split(&next, old.Split)
 	out := &next
 	for _, name := range sortedKeys(old.Backends) {
 		out = j.backend(out, old.Backends[name])
@@ -159,6 +161,24 @@ func (j *joiner) pause(service string, p *Pause) *Pause {
 		return nil
 	}
 	return p
+}
+
+// split goes on beside the pool that it was made beside, with the pools that there still are.
+func (j *joiner) split(svc *Service, sp *Split) *Split {
+	if sp == nil {
+		return nil
+	}
+	if sp.Live != svc.Live {
+		j.ended(svc.Name, "%s was split beside %s, and %s is live now: the split has ended", svc.Name, sp.Live, svc.Live)
+		return nil
+	}
+	for _, a := range sp.Arms {
+		if svc.Pool(a.Pool) == nil {
+			j.ended(svc.Name, "the file has no pool %s in %s any more, which took a share: the split has ended", a.Pool, svc.Name)
+			return nil
+		}
+	}
+	return sp
 }
 
 func (j *joiner) previous(svc *Service, pool string) string {

@@ -47,6 +47,7 @@ type Service struct {
 	Retired  *Retirements    // releases that never serve again, oldest first
 	Bake     *Bake           // of the latest flip that baked; nil: none did
 	Paused   *Pause          // its new requests wait; nil: they do not
+	Split    *Split          // other pools take shares of its new visitors; nil: none does
 	Pools    []*Pool
 }
 
@@ -134,7 +135,7 @@ func (s State) Backend(k Key) *Backend {
 
 // takesTraffic reports whether new requests may come to the backend, health aside. While that is so its gate is open.
 func (svc *Service) takesTraffic(b *Backend) bool {
-	return b.Pool() == svc.Live && (b.Admin == Ready || b.kept())
+	return svc.serves(b.Pool()) && (b.Admin == Ready || b.kept())
 }
 
 // Pool returns the name of the backend's pool.

@@ -20,7 +20,7 @@ const (
 type Cause struct {
 	By   string `json:"by"`             // "operator", "file", "signal"; or the name given with --by
 	Via  string `json:"via"`            // "api", "start", "signal"
-	Verb string `json:"verb"`           // "flip", "rollback", "drain", "ready", "maint", "start", "stop"
+	Verb string `json:"verb"`           // "flip", "rollback", "split", "drain", "ready", "maint", "start", "stop"
 	Note string `json:"note,omitempty"` // given with --note
 	// Commit is what was deployed, as the caller says.
 	Commit string `json:"commit,omitempty"`
@@ -62,6 +62,7 @@ type ServiceStatus struct {
 	Traffic  Traffic        `json:"traffic"`
 	Hold     HoldStatus     `json:"hold"`
 	Sticky   *StickyStatus  `json:"sticky,omitempty"`
+	Split    *SplitStatus   `json:"split,omitempty"` // left out: all new visitors go to the live pool
 	Queue    *QueueStatus   `json:"queue,omitempty"`
 	Preview  *PreviewStatus `json:"preview,omitempty"` // nil: none of its pools can be seen before it is live
 	Retired  []string       `json:"retired,omitempty"` // the latest releases that never serve again, oldest first
@@ -121,6 +122,7 @@ type PoolStatus struct {
 	Armed    bool            `json:"armed"` // idle, checked and warm: ready for a flip or a rollback
 	Release  string          `json:"release,omitempty"`
 	Eligible int             `json:"eligible"`            // backends that are up and ready, and not ejected
+	Share    float64         `json:"share,omitempty"`     // of the new visitors, in percent, while the service is split
 	FailOpen bool            `json:"fail_open,omitempty"` // too few are up: the checks are not believed
 	Schema   *SchemaRange    `json:"schema,omitempty"`    // what all ready backends that speak of it work with
 	Preview  []string        `json:"preview,omitempty"`   // where it can be seen, live or not: hosts and ports with the path, "cookie"
@@ -258,8 +260,10 @@ type Receipt struct {
 	Until *time.Time `json:"until,omitempty"`
 	Held  int        `json:"held,omitempty"`
 	// Pins is about how many clients were pinned to the backend: with drain and maint they move, or are kept first.
-	Pins    int    `json:"pins,omitempty"`
-	Warning string `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
+	Pins int `json:"pins,omitempty"`
+	// Shares are what each pool takes of the new visitors, in percent; of a split.
+	Shares  map[string]float64 `json:"shares,omitempty"`
+	Warning string             `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
 	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done: the oldest thousand

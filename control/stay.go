@@ -17,7 +17,7 @@ type stay struct {
 // stays goes on with those of old, and begins those of the backends that come.
 func (bd *builder) stays(svc *Service, old *builtService) map[Key]stay {
 	next := map[Key]stay{}
-	for _, b := range svc.chosen() {
+	for _, b := range append(svc.chosen(), svc.inArms()...) {
 		s, stayed := old.stay(b.Key)
 		switch {
 		case !stayed:

@@ -13,7 +13,7 @@ import (
 // from.
 type ties struct {
 	sticky *proxy.Sticky
-	load   *atomic.Int64 // of the live pool, where it goes by a hash
+	loads  map[string]*atomic.Int64 // of the pools that new requests go to, where they go by a hash
 }
 
 func (bd *builder) ties(svc *Service, old *builtService) ties {
@@ -26,8 +26,14 @@ func (bd *builder) ties(svc *Service, old *builtService) ties {
 	if svc.File.Balance != balanceHash {
 		return t
 	}
-	if t.load = new(atomic.Int64); old != nil && old.ties.load != nil && old.from.Live == svc.Live {
-		t.load = old.ties.load
+	t.loads = map[string]*atomic.Int64{}
+	for _, p := range svc.Pools {
+		if !svc.serves(p.Name) {
+			continue
+		}
+		if t.loads[p.Name] = new(atomic.Int64); old != nil && old.ties.loads[p.Name] != nil {
+			t.loads[p.Name] = old.ties.loads[p.Name]
+		}
 	}
 	return t
 }
@@ -41,7 +47,7 @@ func (bd *builder) secretOf(file *config.Sticky) []byte {
 
 // bind marks a backend's place with what it is tied by. old is the place that it goes on from, or nil.
 func (t ties) bind(b, old *upstream.Backend, now time.Time) {
-	b.Load = t.load
+	b.Load = t.loads[b.Pool]
 	if t.sticky == nil {
 		return
 	}

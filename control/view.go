@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Queue: v.queue(svc), Preview: v.previewed(svc), Bake: v.bake(svc),
+		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Split: v.split(svc), Queue: v.queue(svc), Preview: v.previewed(svc), Bake: v.bake(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -80,6 +80,9 @@ func (v *view) service(svc *Service) ServiceStatus {
 }
 
 func (svc *Service) rollbackStatus() RollbackStatus {
+	if svc.Split != nil {
+		return svc.splitRollback()
+	}
 	p := svc.Pool(svc.Previous)
 	if svc.Previous == "" || p == nil {
 		return RollbackStatus{Why: "no previous pool"}
@@ -118,9 +121,12 @@ func (v *view) pool(svc *Service, p *Pool) PoolStatus {
 	up := p.eligible()
 	out := PoolStatus{
 		Name: p.Name, Live: p.Name == svc.Live, Release: p.releases(), Eligible: up,
-		Armed: p.Name != svc.Live && up > 0 && up == p.ready(),
+		Armed: !svc.serves(p.Name) && up > 0 && up == p.ready(),
 	}
 	out.Schema, out.Preview, out.Served = p.schema(), svc.places(p.Name), v.served(svc.Name, p.Name)
+	if svc.Split != nil {
+		out.Share = svc.shares()[p.Name]
+	}
 	out.FailOpen = out.Live && svc.failOpen()
 	for _, b := range p.Backends {
 		one := v.backend(b)

@@ -102,6 +102,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for j := range svc.Pools {
 			collectPool(ch, svc.Name, &svc.Pools[j])
 		}
+		collectSplit(ch, svc)
 	}
 }
 

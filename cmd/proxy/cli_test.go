@@ -69,6 +69,12 @@ func TestUsageErrors(t *testing.T) {
 		{"rollout web --show --abort r1", "leave two of them out"},
 		{"rollout web --exec true --max-cut -1", "0 or more"},
 		{"flip web green --max-cut -1", "0 or more"},
+		{"split web", "POOL=PERCENT is missing"},
+		{"split web green", "write it as green=5"},
+		{"split web green=5 green=6", "green is given twice"},
+		{"split web green=5 --wait --no-wait", "leave one of them out"},
+		{"split web green=0 --max-cut 0 --no-wait", "leave one of them out"},
+		{"split web green=5 --force", "--note"},
 		{"flip web green --max-cut all", "0 or more"},
 		{"flip web green --max-cut 0 --no-wait", "leave one of them out"},
 		{"rollback web --max-cut 0 --no-wait", "leave one of them out"},
@@ -88,7 +94,7 @@ func TestUsageErrors(t *testing.T) {
 		{"demo --flip-every 1ms", "100ms"},
 		{"demo --duration -1s", "negative"},
 		{"status --admin nonsense", ""},
-		{"split web green=5", "there is no command"},
+		{"nonsense web", "there is no command"},
 	}
 	for _, row := range rows {
 		t.Run(row.args, func(t *testing.T) {
@@ -122,7 +128,7 @@ func TestHelpAndVersion(t *testing.T) {
 
 func TestNobodyAnswers(t *testing.T) {
 	nowhere := "unix://" + filepath.Join(t.TempDir(), "none.sock")
-	for _, args := range []string{"status", "flip web green", "rollback web", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "rollout web --exec true", "rollout web --show", "bake web", "flip web green --bake 1m", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
+	for _, args := range []string{"status", "flip web green", "rollback web", "split web green=5", "drain web b", "ready web b", "maint web b", "pause web", "resume web", "rollout web --exec true", "rollout web --show", "bake web", "flip web green --bake 1m", "retire web v1", "lease", "lease w --release v1", "lease w --drop", "history", "stop"} {
 		got := command(map[string]string{"SLUICE_ADMIN": nowhere}, strings.Fields(args)...)
 		if got.code != exitFailed || !strings.Contains(got.err, "no Sluice answers at "+nowhere) || !strings.Contains(got.err, "sluice run --config") {
 			t.Errorf("%s: exit %d %s", args, got.code, got.err)

@@ -108,7 +108,7 @@ func (c *cli) root() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().StringVar(&c.admin, "admin", "", "where Sluice's API is: `unix:///path` or host:port (default $SLUICE_ADMIN, or the user's own socket)")
 	root.PersistentFlags().BoolVar(&c.json, "json", false, "answer as JSON")
-	root.AddCommand(c.runCommand(), c.checkCommand(), c.demoCommand(), c.statusCommand(), c.flipCommand(), c.bakeCommand(), c.rollbackCommand())
+	root.AddCommand(c.runCommand(), c.checkCommand(), c.demoCommand(), c.statusCommand(), c.flipCommand(), c.bakeCommand(), c.rollbackCommand(), c.splitCommand())
 	root.AddCommand(c.adminCommands()...)
 	root.AddCommand(c.rolloutCommand(), c.previewCommand(), c.retireCommand(), c.leaseCommand(), c.pauseCommand(), c.resumeCommand(), c.historyCommand(), c.stopCommand(), c.versionCommand())
 	return root

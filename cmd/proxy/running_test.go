@@ -138,6 +138,15 @@ func TestADeployment(t *testing.T) {
 		{"__complete flip w", 0, []string{"web"}, "v1"},
 		{"__complete flip web g", 0, []string{"green\trelease v2"}, "v1"},
 		{"__complete drain web b", 0, []string{"blue/" + h.blue}, "v1"},
+		{"split web gren=5", 1, []string{`no pool "gren"`, "blue, green"}, "v1"},
+		{"split web green=5 blue=5", 1, []string{"nobody would take 90%", "next:"}, "v1"},
+		{"split web green --only --header X-Canary:yes --release v2 --wait", 0, []string{"split web: blue → blue 100%, green 0%, 1 by rule (release v2) switched in"}, "v1"},
+		{"split web green=0 --only", 0, []string{"already blue 100%, green 0%, 1 by rule"}, "v1"},
+		{"status web", 0, []string{"split", "blue 100% (release v1) got", "green 0% (release v2) got 0, errors 0", "X-Canary: yes → green", "READY → v1", "ends the split"}, "v1"},
+		{"split web green=0", 0, []string{"blue 100%, green 0%, 1 by rule → blue"}, "v1"},
+		{"split web green=100 --release v2", 0, []string{"split web: blue → green (release v2)", "inside"}, "v2"},
+		{"split web blue=100%", 0, []string{"split web: green → blue (release v1)"}, "v1"},
+		{"__complete split web g", 0, []string{"green=\trelease v2"}, "v1"},
 	}
 	for _, row := range rows {
 		t.Run(row.args, func(t *testing.T) {

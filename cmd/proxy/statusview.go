@@ -42,6 +42,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	if len(s.Retired) > 0 {
 		fmt.Fprintf(w, "  retired   %s\n", safe(strings.Join(s.Retired, ", ")))
 	}
+	v.split(w, s.Split)
 	v.previews(w, s)
 	v.hold(w, s.Hold)
 	v.failOpen(w, s.Pools)
@@ -133,6 +134,8 @@ func (v statusView) poolCell(p control.PoolStatus) string {
 	switch {
 	case p.Live:
 		return v.green(p.Name + " live")
+	case p.Share > 0:
+		return v.green(p.Name + " " + trimmed(p.Share) + "%")
 	case p.Armed:
 		return p.Name + " armed"
 	}

@@ -195,7 +195,8 @@ func (p *process) startWatches() error {
 func (p *process) secret() ([]byte, error) {
 	for i := range p.config.Services {
 		svc := &p.config.Services[i]
-		if s := svc.Sticky; s != nil && s.SecretFile == "" || svc.Preview != nil && svc.Preview.Cookie {
+		s, p := svc.Sticky, svc.Preview
+		if s != nil && s.SecretFile == "" || p != nil && p.Cookie || len(svc.Pools) > 1 { // it may be split
 			return p.journal.Secret()
 		}
 	}
