@@ -236,6 +236,7 @@ func TestTheAppSeesNoPin(t *testing.T) {
 	}
 	b.send("HTTP/1.1 200 OK\r\nSet-Cookie: mine=1; Path=/x\r\nContent-Length: 0\r\n\r\n")
 	c.has("Set-Cookie: mine=1; Path=/x\r\n", "Set-Cookie: pin=")
+	w.over() // and the connection is kept
 	c = w.ask("GET / HTTP/1.1\r\nHost: x\r\nCookie: pin=x\r\n\r\n")
 	if head := b.head(); strings.Contains(head, "Cookie") {
 		t.Errorf("an empty Cookie is left:\n%s", head)
