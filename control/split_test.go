@@ -355,3 +355,34 @@ func TestArmsAreNotRetired(t *testing.T) {
 		}
 	})
 }
+
+// TestASplitOfWhatIsSeen: a pool that has a preview keeps its gate when it becomes an arm; when the split ends its visitors are
+// drained by that gate, and testers come by another one.
+func TestASplitOfWhatIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web blue=a:1 green=b:1").seen(everyWay())
+		w.servers.up("v1", "a:1")
+		w.servers.up("v2", "b:1")
+		w.mustStart()
+		defer w.c.Close()
+		w.untilUp("web", "blue")
+		w.untilUp("web", "green")
+		early := w.mustTest()
+		w.split(green(500))
+		visitor := w.inGreen()
+		if early.Backend.Gate.Closed() || visitor.Backend.Gate != early.Backend.Gate {
+			t.Error("the arm has another gate than the preview")
+		}
+		op := w.split(green(0))
+		late := w.mustTest()
+		if !visitor.Backend.Gate.Closed() || late.Backend.Gate == visitor.Backend.Gate {
+			t.Errorf("the gate of visitors is closed: %v; testers have it: %v", visitor.Backend.Gate.Closed(), late.Backend.Gate == visitor.Backend.Gate)
+		}
+		early.Release()
+		visitor.Release()
+		if r := over(t, op); !r.Done || r.Drain.Found != 2 {
+			t.Errorf("%s", r)
+		}
+		late.Release()
+	})
+}

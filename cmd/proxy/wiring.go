@@ -195,8 +195,8 @@ func (p *process) startWatches() error {
 func (p *process) secret() ([]byte, error) {
 	for i := range p.config.Services {
 		svc := &p.config.Services[i]
-		s, p := svc.Sticky, svc.Preview
-		if s != nil && s.SecretFile == "" || p != nil && p.Cookie || len(svc.Pools) > 1 { // it may be split
+		signs := svc.Sticky != nil && svc.Sticky.SecretFile == "" || svc.Preview != nil && svc.Preview.Cookie
+		if signs || len(svc.Pools) > 1 { // it may be split
 			return p.journal.Secret()
 		}
 	}
