@@ -35,16 +35,22 @@ func (p *Proxy) claim(ex *Exchange) (upstream.Lease, *Error) {
 		case err != upstream.ErrClosed && ex.fallsBack():
 			continue
 		case err == upstream.ErrFull:
-			if refusal = p.queue(ex); refusal != nil {
-				refusal = p.waitAgain(ex, refusal)
-			}
-			if refusal == nil {
+			if refusal = p.full(ex); refusal == nil {
 				continue
 			}
 			return upstream.Lease{}, refusal
 		}
 		return upstream.Lease{}, ex.refusedFor(ex.Service.nobody())
 	}
+}
+
+// full has a request wait that found each backend full, and returns nil when it is worth looking again.
+func (p *Proxy) full(ex *Exchange) *Error {
+	refusal := p.queue(ex)
+	if refusal != nil {
+		refusal = p.waitAgain(ex, refusal)
+	}
+	return refusal
 }
 
 // route finds the service in the snapshot of the moment, and the pool of it that the request goes to, and refuses what it
