@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -208,38 +209,51 @@ func (s *sluice) checkRolledBack(blue, green *bakedApp, took time.Duration) {
 	}
 }
 
-// TestBakeSurvivesTheKill: Sluice dies while a release bakes that is good so far. The next process goes on, and rolls back when it
-// falls ill; the command that waited for the verdict finds it there.
-func TestBakeSurvivesTheKill(t *testing.T) {
+// TestBakeSurvivesARestart: Sluice dies while a release bakes that is good so far, or is restarted. The next process goes on, and rolls
+// back when it falls ill; the command that waited for the verdict finds it there. Nor does another kill change what became of it.
+func TestBakeSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	blue, green := startBaked(t, "v1"), startBaked(t, "v2")
-	s := newSluice(t, bakedPools(blue, green, time.Minute)).start()
-	s.await("both are up", func() bool { return s.backendHealth(blue.address) == "up" && s.backendHealth(green.address) == "up" })
-	s.callers(8)
-	s.await("there is a baseline", func() bool { return blue.asked.Load() > 600 })
-	command := s.startCLI("flip", "web", "green", "--bake", "30s")
-	s.await("green serves", func() bool { return green.asked.Load() > 100 })
-	s.await("the command has seen the bake", func() bool {
-		return strings.Contains(command.out.String(), "30s left") || strings.Contains(command.out.String(), "29s left")
-	})
-	s.kill()
-	s.start()
-	if s.live() != "green" || s.bakeState() != "baking" {
-		t.Fatalf("%s is live, %s", s.live(), s.bakeState())
+	for name, end := range map[string]func(*sluice){"kill -9": (*sluice).kill, "SIGTERM": (*sluice).leave} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			blue, green := startBaked(t, "v1"), startBaked(t, "v2")
+			s := newSluice(t, bakedPools(blue, green, time.Minute)).start()
+			s.await("both are up", func() bool { return s.backendHealth(blue.address) == "up" && s.backendHealth(green.address) == "up" })
+			s.callers(8)
+			s.await("there is a baseline", func() bool { return blue.asked.Load() > 600 })
+			command := s.startCLI("flip", "web", "green", "--bake", "30s")
+			s.await("the command has seen the bake", func() bool { return strings.Contains(command.out.String(), "left, ") })
+			end(s)
+			s.start()
+			if s.live() != "green" || s.bakeState() != "baking" {
+				t.Fatalf("%s is live, %s", s.live(), s.bakeState())
+			}
+			s.await("green serves again", func() bool { return s.backendHealth(green.address) == "up" })
+			green.fails.Store(30)
+			code, said := command.exit(), command.out.String()
+			if code != 1 || !strings.Contains(said, "asking how the bake goes on") || !strings.Contains(said, "it was rolled back, and blue v1 serves again") {
+				t.Errorf("exit %d: %s", code, said)
+			}
+			s.kill()
+			s.start()
+			if s.live() != "blue" || s.bakeState() != "rolled_back" {
+				t.Errorf("%s is live, %s", s.live(), s.bakeState())
+			}
+			if out, code := s.cli("bake", "web"); code != 1 || !strings.Contains(out, "was worse and rolled back") {
+				t.Errorf("asked again: exit %d: %s", code, out)
+			}
+			if out := s.must("history", "web"); strings.Count(out, "rollback web: green → blue") != 1 {
+				t.Errorf("not one rollback: %s", out)
+			}
+			t.Log(said)
+		})
 	}
-	s.await("green serves again", func() bool { return s.backendHealth(green.address) == "up" })
-	green.fails.Store(30)
-	if code := command.exit(); code != 1 || !strings.Contains(command.out.String(), "asking how the bake goes on") || !strings.Contains(command.out.String(), "it was rolled back, and blue v1 serves again") {
-		t.Errorf("exit %d: %s", code, command.out)
-	}
-	if s.live() != "blue" || s.bakeState() != "rolled_back" {
-		t.Errorf("%s is live, %s", s.live(), s.bakeState())
-	}
-	out := s.must("history", "web")
-	if n := strings.Count(out, "rollback web: green → blue"); n != 1 {
-		t.Errorf("%d rollbacks: %s", n, out)
-	}
-	t.Logf("%s\n%s", command.out, out)
+}
+
+// leave ends it as a service manager does.
+func (s *sluice) leave() {
+	s.cmd.Process.Signal(syscall.SIGTERM)
+	s.waitExit(30 * time.Second)
 }
 
 // TestWhoWaitsForABakeMayGo: Ctrl-C ends the waiting, and the bake goes on until another command ends it.

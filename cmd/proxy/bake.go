@@ -107,6 +107,11 @@ func (c *cli) reattach(ctx context.Context, client *admin.Client, show *progress
 	return admin.Outcome{}, lost
 }
 
+// cutShort reports an answer that came before the verdict though nobody set it a limit: Sluice is on its way out.
+func (v *progressView) cutShort(o admin.Outcome, want admin.Want) bool {
+	return v.bake != nil && want.Wait && want.Timeout == 0 && !o.Over && o.Receipt.Bake != nil && o.Receipt.Bake.State == control.Baking
+}
+
 // goneAway reports an error that another try may mend.
 func goneAway(err error) bool {
 	var lost *admin.LostError

@@ -21,6 +21,9 @@ func (c *cli) change(verb string, want admin.Want, ask func(context.Context, *ad
 			want.Progress, want.Items = show.update, show.items()
 		}
 		outcome, err := ask(ctx, client, want)
+		if err == nil && show.cutShort(outcome, want) {
+			err = &admin.LostError{Address: client.Address(), Err: errors.New("it is stopping")}
+		}
 		if show.bake != nil && err != nil {
 			outcome, err = c.reattach(ctx, client, show, want, err)
 			verb = "bake" // what became of the old pool is not known any more
