@@ -103,6 +103,9 @@ func allDecided(s State) string {
 		if svc.Decided != nil {
 			fmt.Fprintf(&b, ", release %s", orDash(svc.Decided.Release))
 		}
+		if svc.Bake != nil {
+			fmt.Fprintf(&b, ", %s %s %s", svc.Bake.To, svc.Bake.State(), svc.Bake.Stuck)
+		}
 		for _, p := range svc.Pools {
 			for _, be := range p.Backends {
 				fmt.Fprintf(&b, ", %s %s", be.Address(), be.Admin)
@@ -172,6 +175,25 @@ func doRecord(step string) act {
 	}
 }
 
+// doBake is not over before the verdict; what it drains is.
+func doBake(m *mortal) error {
+	_, err := m.c.Flip(m.t.Context(), "web", "green", bakes(time.Hour), operator())
+	synctest.Wait()
+	return err
+}
+
+func doStick(m *mortal) error { return m.c.StickBake("web", m.bake(), "slow", "blue is down") }
+
+func doVerdict(state BakeState) act {
+	return func(m *mortal) error { return m.c.EndBake("web", m.bake(), BakeEnd{State: state}) }
+}
+
+func doRollBackBake(m *mortal) error {
+	return m.done(m.c.RollBackBake(m.t.Context(), "web", m.bake(), BakeEnd{Why: "slow"}))
+}
+
+func (m *mortal) bake() string { return m.c.State().Services["web"].Bake.ID }
+
 func doStop(m *mortal) error {
 	m.c.Stopping(operator())
 	return nil
@@ -195,6 +217,9 @@ var crashes = []struct {
 	{"lease", nil, []act{doLease}},
 	{"the end of a lease", []act{doLease}, []act{doDropLease}},
 	{"stop", nil, []act{doStop}},
+	{"a bake that passes", nil, []act{doBake, doVerdict(BakePassed)}},
+	{"a bake that is rolled back", nil, []act{doBake, doStick, doRollBackBake}},
+	{"a bake that another flip ends", []act{doBake}, []act{doFlip("web", "blue", "")}},
 	{"two services", nil, []act{doFlip("web", "green", ""), doFlip("api", "two", ""), doRollback}},
 	{"a step of a rollout after the other", []act{doFlip("api", "two", "")}, []act{
 		doRecord("begin"), doRecord("drain"), doAdmin("a:1", Drain), doRecord("exec"), doRecord("ready"), doAdmin("a:1", Ready), doRecord("done"),
