@@ -91,13 +91,12 @@ func (c *Controller) runDrain(job drain.Job, reports chan<- drain.Report) {
 // is told of it.
 func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n int) {
 	defer c.running.Done()
-	defer op.end()
 	total := drain.Report{Classes: map[drain.Class]drain.Count{}}
 	for range n {
 		total.Add(<-reports)
 	}
 	c.prune()
-	r := op.set(func(r *Receipt) { r.Drain, r.Done = &total, total.Left == 0 })
+	r := op.outcome(func(r *Receipt) { r.Drain, r.Done = &total, total.Left == 0 })
 	c.over(op, r)
 	c.followBake(op)
 }
@@ -105,9 +104,8 @@ func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n i
 // followRise waits until a backend is up and ready, or another command took it out again.
 func (c *Controller) followRise(op *Operation, k Key) {
 	defer c.running.Done()
-	defer op.end()
 	b, up := c.awaitUp(c.ctx, k)
-	r := op.set(func(r *Receipt) {
+	r := op.outcome(func(r *Receipt) {
 		if r.Done = up; up {
 			r.Release = b.Health.Release
 		} else {
@@ -149,8 +147,9 @@ func (c *Controller) awaitUp(ctx context.Context, k Key) (*Backend, bool) {
 	}
 }
 
-// over tells how an operation ended. One that changed nothing has no place in the history.
+// over ends an operation, and tells how it ended. One that changed nothing has no place in the history.
 func (c *Controller) over(op *Operation, r Receipt) {
+	defer op.end(r)
 	<-op.told
 	if r.Unchanged {
 		return

@@ -161,7 +161,6 @@ const followEvery = 20 * time.Millisecond
 // by another command that took its place.
 func (c *Controller) followCalm(op *Operation, o order) {
 	defer c.running.Done()
-	defer op.end()
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
 	why := ""
@@ -177,7 +176,7 @@ func (c *Controller) followCalm(op *Operation, o order) {
 	if !done && why == "" && o.short != nil {
 		why = o.short()
 	}
-	c.over(op, op.set(func(r *Receipt) { r.Done, r.Why = done, why }))
+	c.over(op, op.outcome(func(r *Receipt) { r.Done, r.Why = done, why }))
 }
 
 // gap is what a service does with requests that nobody takes.

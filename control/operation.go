@@ -62,18 +62,19 @@ func (op *Operation) Inside(limit int) drain.Listing {
 	return op.inside(limit)
 }
 
-// set changes the receipt.
-func (op *Operation) set(change func(*Receipt)) Receipt {
+// outcome is the receipt as it will be. Nobody is told of it before the history has it.
+func (op *Operation) outcome(change func(*Receipt)) Receipt {
 	op.mu.Lock()
-	defer op.mu.Unlock()
-	change(&op.receipt)
-	return op.receipt
+	r := op.receipt
+	op.mu.Unlock()
+	change(&r)
+	return r
 }
 
 // end is called once.
-func (op *Operation) end() {
+func (op *Operation) end(r Receipt) {
 	op.mu.Lock()
-	op.ended = true
+	op.receipt, op.ended = r, true
 	op.mu.Unlock()
 	close(op.done)
 }

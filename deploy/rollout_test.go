@@ -333,3 +333,42 @@ func TestOneHolder(t *testing.T) {
 		t.Errorf("a new one after the abort: %v", err)
 	}
 }
+
+// TestLastReportsMayComeTwice: whoever got no answer to the report that ends a rollout, or stops it, asks again.
+func TestLastReportsMayComeTwice(t *testing.T) {
+	rows := []struct {
+		name    string
+		reports []Report
+		status  Status
+	}{
+		{"done", []Report{{Backend: "10.0.0.1:80", To: Drain}, {Backend: "10.0.0.1:80", To: Exec}, {Backend: "10.0.0.1:80", To: Ready}, {Backend: "10.0.0.1:80", To: Ended}}, Done},
+		{"failed", []Report{{Backend: "10.0.0.1:80", To: Drain}, {Backend: "10.0.0.1:80", To: Failed, Why: "it broke"}}, Stopped},
+		{"told to stop", []Report{{Why: "interrupted"}}, Stopped},
+	}
+	for _, row := range rows {
+		t.Run(row.name, func(t *testing.T) {
+			f := newFake(1)
+			rs := New(f, func() time.Time { return at })
+			r, err := rs.Begin("web", Order{MinAvailable: "0"}, control.Cause{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, rep := range row.reports {
+				var lines int
+				for twice := range 2 {
+					held, err := rs.Report("web", r.ID, r.Token, rep, control.Cause{})
+					if err != nil {
+						t.Fatalf("%+v, time %d: %v", rep, twice+1, err)
+					}
+					if r.Status = held.Status; twice == 1 && len(f.lines) != lines {
+						t.Errorf("%+v is recorded twice", rep)
+					}
+					lines = len(f.lines)
+				}
+			}
+			if r.Status != row.status {
+				t.Errorf("in the end it is %s", r.Status)
+			}
+		})
+	}
+}

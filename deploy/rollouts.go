@@ -104,12 +104,12 @@ func (rs *Rollouts) Report(service, id, token string, rep Report, cause control.
 		if err := last.holds(service, id, token); err != nil {
 			return last, "", err
 		}
+		if last.has(rep) {
+			return last, "", same
+		}
 		next, err := last.Take(rep, rs.now())
 		if err != nil {
 			return last, "", err
-		}
-		if rep.Backend != "" && step(last.Rollout, rep.Backend) == rep.To {
-			return last, "", same
 		}
 		return kept{next, token}, next.line(last.Rollout, rep), nil
 	})
@@ -120,6 +120,14 @@ func (rs *Rollouts) Report(service, id, token string, rep Report, cause control.
 		rs.see(id)
 	}
 	return held, err
+}
+
+// has reports that the record has the report already: the answer to it may have been lost, that to the last one too.
+func (r Rollout) has(rep Report) bool {
+	if rep.Backend == "" {
+		return r.Status == Stopped && r.Why == rep.Why
+	}
+	return step(r, rep.Backend) == rep.To
 }
 
 // errSame ends a change that has nothing to write.
