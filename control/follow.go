@@ -91,6 +91,7 @@ func (c *Controller) runDrain(job drain.Job, reports chan<- drain.Report) {
 // is told of it.
 func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n int) {
 	defer c.running.Done()
+	defer op.end()
 	total := drain.Report{Classes: map[drain.Class]drain.Count{}}
 	for range n {
 		total.Add(<-reports)
@@ -104,6 +105,7 @@ func (c *Controller) followDrain(op *Operation, reports <-chan drain.Report, n i
 // followRise waits until a backend is up and ready, or another command took it out again.
 func (c *Controller) followRise(op *Operation, k Key) {
 	defer c.running.Done()
+	defer op.end()
 	b, up := c.awaitUp(c.ctx, k)
 	r := op.outcome(func(r *Receipt) {
 		if r.Done = up; up {
@@ -147,9 +149,9 @@ func (c *Controller) awaitUp(ctx context.Context, k Key) (*Backend, bool) {
 	}
 }
 
-// over ends an operation, and tells how it ended. One that changed nothing has no place in the history.
+// over tells how an operation ended. One that changed nothing has no place in the history.
 func (c *Controller) over(op *Operation, r Receipt) {
-	defer op.end(r)
+	defer op.put(r)
 	<-op.told
 	if r.Unchanged {
 		return

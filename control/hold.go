@@ -161,6 +161,7 @@ const followEvery = 20 * time.Millisecond
 // by another command that took its place.
 func (c *Controller) followCalm(op *Operation, o order) {
 	defer c.running.Done()
+	defer op.end()
 	ticker := time.NewTicker(followEvery)
 	defer ticker.Stop()
 	why := ""

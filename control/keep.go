@@ -123,6 +123,7 @@ func (c *Controller) pinsOf(k Key, at time.Time) int {
 func (c *Controller) followKeep(op *Operation, k Key, was State) {
 	if !c.awaitKept(k) {
 		defer c.running.Done()
+		defer op.end()
 		c.over(op, op.outcome(func(r *Receipt) { r.Why = endedBefore }))
 		return
 	}

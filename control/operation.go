@@ -71,10 +71,16 @@ func (op *Operation) outcome(change func(*Receipt)) Receipt {
 	return r
 }
 
-// end is called once.
-func (op *Operation) end(r Receipt) {
+func (op *Operation) put(r Receipt) {
 	op.mu.Lock()
-	op.receipt, op.ended = r, true
+	defer op.mu.Unlock()
+	op.receipt = r
+}
+
+// end is called once.
+func (op *Operation) end() {
+	op.mu.Lock()
+	op.ended = true
 	op.mu.Unlock()
 	close(op.done)
 }
