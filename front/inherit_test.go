@@ -1,8 +1,8 @@
 package front
 
 import (
-	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -16,8 +16,9 @@ import (
 
 // holder is who holds a socket while servers come and go.
 type holder struct {
-	t *testing.T
-	l *net.TCPListener
+	t    *testing.T
+	l    *net.TCPListener
+	conf *tls.Config
 }
 
 func newHolder(t *testing.T, address string) holder {
@@ -27,7 +28,7 @@ func newHolder(t *testing.T, address string) holder {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	return holder{t, l.(*net.TCPListener)}
+	return holder{t: t, l: l.(*net.TCPListener)}
 }
 
 func (h holder) pass(to *Inherited) {
@@ -41,67 +42,65 @@ func (h holder) pass(to *Inherited) {
 	}
 }
 
-// inherits makes a server of the options that has the holder's socket.
+// inherits makes a server of the setup's protocol that has the holder's socket.
 func (h holder) inherits(s *setup) *Server {
 	h.t.Helper()
 	in := &Inherited{}
 	h.pass(in)
 	front := New(Options{Proxy: s.proxy, Timeouts: s.front.opts.Timeouts, Inherited: in})
 	h.t.Cleanup(front.Close)
-	if at, err := front.Listen("http", "tcp", h.l.Addr().String(), nil); err != nil || at.String() != h.l.Addr().String() {
+	if at, err := front.Listen(s.scheme, "tcp", h.l.Addr().String(), h.conf); err != nil || at.String() != h.l.Addr().String() {
 		h.t.Fatal(at, err)
 	}
 	return front
 }
 
-func (h holder) ask(what string) *http.Response {
-	h.t.Helper()
-	nc, err := net.Dial("tcp", h.l.Addr().String())
-	if err != nil {
-		h.t.Fatalf("%s: %v", what, err)
+// ask makes one request on a connection of its own.
+func (h holder) ask(s *setup, path string) (*http.Response, error) {
+	res, err := s.newClient().Get(s.scheme + "://" + h.l.Addr().String() + path)
+	if err == nil {
+		io.Copy(io.Discard, res.Body)
+		res.Body.Close()
 	}
-	h.t.Cleanup(func() { nc.Close() })
-	nc.SetDeadline(time.Now().Add(5 * time.Second))
-	io.WriteString(nc, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-	res, err := http.ReadResponse(bufio.NewReader(nc), nil)
-	if err != nil {
-		h.t.Fatalf("%s: %v", what, err)
-	}
-	return res
+	return res, err
 }
 
 // TestInheritedRefusesNobody: while something from before is inside, those who come are answered; those who come when
 // nobody runs are answered by the next one.
 func TestInheritedRefusesNobody(t *testing.T) {
+	for _, p := range protocols {
+		t.Run(p.name, func(t *testing.T) { inheritedRefusesNobody(t, p) })
+	}
+}
+
+func inheritedRefusesNobody(t *testing.T, p protocol) {
 	slow := make(chan struct{})
-	s := newSetup(t, protocols[0], func(w http.ResponseWriter, r *http.Request) {
+	s := newSetup(t, p, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/slow" {
 			<-slow
 		}
 		io.WriteString(w, "ok")
 	})
 	h := newHolder(t, "127.0.0.1:0")
+	h.conf, s.roots = selfSigned(t)
 	first := h.inherits(s)
-	if res := h.ask("before"); res.Close {
-		t.Error("a connection was not kept before the exit")
+	if res, err := h.ask(s, "/"); err != nil || res.Close {
+		t.Error(res, err)
 	}
 	inside := make(chan error, 1)
 	go func() {
-		res, err := http.Get("http://" + h.l.Addr().String() + "/slow")
-		if err == nil {
-			res.Body.Close()
-		}
+		_, err := h.ask(s, "/slow")
 		inside <- err
 	}()
-	s.waitFor("the slow request is inside", func() bool { return s.backend.Gate.Inside() == 1 })
+	s.waitFor("the slow request is inside", func() bool { return len(s.proxy.Ledger.Inside()) == 1 })
 	drained := make(chan drain.Report, 1)
 	go func() {
 		drained <- first.Drain(context.Background(), 10*time.Millisecond, drain.Policy{Timeout: time.Minute, Stream: time.Minute, WebSocket: time.Minute})
 	}()
 	s.waitFor("the exit has begun", first.draining.Load)
 	time.Sleep(100 * time.Millisecond) // well beyond the grace
-	if res := h.ask("in the exit"); !res.Close {
-		t.Error("a connection was kept in an exit")
+	if res, err := h.ask(s, "/"); err != nil || !res.Close && !p.h2 {
+		t.Error("in the exit:", res, err)
 	}
 	close(slow)
 	if report := <-drained; report.Found != 1 || report.Finished != 1 || report.Took > 15*time.Second {
@@ -111,17 +110,22 @@ func TestInheritedRefusesNobody(t *testing.T) {
 		t.Error(err)
 	}
 
-	waiting := make(chan *http.Response, 1)
-	go func() { waiting <- h.ask("while nobody runs") }()
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := h.ask(s, "/")
+		waiting <- err
+	}()
 	time.Sleep(100 * time.Millisecond)
 	second := h.inherits(s)
-	if res := <-waiting; res.StatusCode != 200 {
-		t.Error(res.Status)
+	if err := <-waiting; err != nil {
+		t.Error("while nobody ran:", err)
 	}
 	second.Close()
-	if _, err := net.Dial("tcp", h.l.Addr().String()); err != nil {
-		t.Errorf("the socket did not outlive the server: %v", err)
+	nc, err := net.Dial("tcp", h.l.Addr().String())
+	if err != nil {
+		t.Fatalf("the socket did not outlive the server: %v", err)
 	}
+	nc.Close()
 }
 
 // TestInheritedDoesNotWaitForLongWork: who holds on for longer than half a deadline keeps nobody else waiting for more.
@@ -132,7 +136,7 @@ func TestInheritedDoesNotWaitForLongWork(t *testing.T) {
 	h := newHolder(t, "127.0.0.1:0")
 	front := h.inherits(s)
 	go http.Get("http://" + h.l.Addr().String())
-	s.waitFor("it is inside", func() bool { return s.backend.Gate.Inside() == 1 })
+	s.waitFor("it is inside", func() bool { return len(s.proxy.Ledger.Inside()) == 1 })
 	report := front.Drain(context.Background(), 0, drain.Policy{Timeout: time.Second, Stream: 400 * time.Millisecond, WebSocket: time.Second})
 	if report.Cut != 1 || report.Took < time.Second || report.Took > 10*time.Second {
 		t.Errorf("%s", report)
@@ -149,7 +153,7 @@ func TestWhichSocketIsForWhichAddress(t *testing.T) {
 	in := &Inherited{}
 	defer in.Close()
 	h.pass(in)
-	holder{t, six.(*net.TCPListener)}.pass(in)
+	holder{t: t, l: six.(*net.TCPListener)}.pass(in)
 	_, port, _ := net.SplitHostPort(h.l.Addr().String())
 	for address, n := range map[string]int{
 		":" + port: 2, "0.0.0.0:" + port: 1, "[::]:" + port: 1, "127.0.0.1:" + port: 0, ":1": 0, "nowhere.invalid:" + port: 0,
