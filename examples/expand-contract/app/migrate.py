@@ -20,7 +20,7 @@ def batches(db):
 
 
 def transaction(db, statements, **values):
-    for _ in range(100):
+    for tries in range(100):
         try:
             db.begin()
             for statement in statements:
@@ -28,6 +28,8 @@ def transaction(db, statements, **values):
             return db.run("COMMIT")
         except db.Busy:
             db.run("ROLLBACK")
+            if tries == 0:
+                print("somebody has the table locked; trying again", file=sys.stderr)
             time.sleep(0.05)
     sys.exit("the table is locked by someone else; nothing of this step was done. Look who it is, then run this again")
 

@@ -39,8 +39,8 @@ func main() {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		os.Exit(2)
 	}
-	fmt.Printf("load: %d writes acknowledged, %d failed; %d reads, %d failed, %d wrong; answered by %v\n",
-		l.writes.done, l.writes.failed, l.reads.done, l.reads.failed, l.wrong, l.releases)
+	fmt.Printf("load: %d writes acknowledged, %d failed; %d reads, %d failed, %d wrong; the slowest took %s; answered by %v\n",
+		l.writes.done, l.writes.failed, l.reads.done, l.reads.failed, l.wrong, l.slowest.Round(time.Millisecond), l.releases)
 	if l.writes.failed+l.reads.failed+l.wrong > 0 || l.writes.done == 0 || l.reads.done == 0 {
 		os.Exit(1)
 	}
@@ -67,14 +67,16 @@ type load struct {
 	url           string
 	mu            sync.Mutex // over all below
 	writes, reads tally
-	wrong         int            // reads of another name than the one written last
+	wrong         int // reads of another name than the one written last
+	slowest       time.Duration
 	releases      map[string]int // how many answers each gave
 }
 
 // count takes down one answer. The first errors are shown.
-func (l *load) count(of *tally, release string, err error) {
+func (l *load) count(of *tally, release string, took time.Duration, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.slowest = max(l.slowest, took)
 	if err == nil {
 		of.done++
 		l.releases[release]++
@@ -170,8 +172,9 @@ func (w *writer) check(id string) {
 }
 
 func (w *writer) ask(client *http.Client, of *tally, method, path, body string) (string, bool) {
+	began := time.Now()
 	text, release, err := w.once(client, method, path, body)
-	w.count(of, release, err)
+	w.count(of, release, time.Since(began), err)
 	return text, err == nil
 }
 
