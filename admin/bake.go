@@ -24,6 +24,14 @@ func bakeOf(op Operation) *control.BakeStatus {
 	return nil
 }
 
+// forVerdict lengthens a wait for an operation that waits for a bake.
+func (s *Server) forVerdict(w waiting, op Operation) waiting {
+	if b := bakeOf(op); b != nil {
+		return w.over(b, s.opts.Now())
+	}
+	return w
+}
+
 // over is the waiting of who named no limit, or one that a bake may well take.
 func (w waiting) over(b *control.BakeStatus, at time.Time) waiting {
 	w.limit = w.named
@@ -42,10 +50,7 @@ func (s *Server) bake(w http.ResponseWriter, r *http.Request, a arguments) error
 	if err != nil {
 		return err
 	}
-	if b := bakeOf(op); b != nil {
-		wait = wait.over(b, s.opts.Now())
-	}
-	return s.follow(w, r, op, wait)
+	return s.follow(w, r, op, s.forVerdict(wait, op))
 }
 
 // bakeLength reads a length of time, or 0 or off for none at all; nil when it is left out.

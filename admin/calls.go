@@ -69,7 +69,7 @@ func (s *Server) operation(w http.ResponseWriter, r *http.Request, a arguments) 
 	if !ok {
 		return problem(http.StatusNotFound, "unknown", fmt.Sprintf("there is no operation %q any more", a.path[0]), "`sluice history` names those there were")
 	}
-	return s.follow(w, r, op, wait)
+	return s.follow(w, r, op, s.forVerdict(wait, op))
 }
 
 func (s *Server) flip(w http.ResponseWriter, r *http.Request, a arguments) error {

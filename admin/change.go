@@ -96,8 +96,8 @@ func (s *Server) change(w http.ResponseWriter, r *http.Request, a arguments, ver
 	if err != nil {
 		return err
 	}
-	if b := bakeOf(op); b != nil {
-		return s.follow(w, r, op, wait.over(b, s.opts.Now()))
+	if bakeOf(op) != nil {
+		return s.follow(w, r, op, s.forVerdict(wait, op))
 	}
 	return s.follow(w, r.WithContext(ctx), op, wait)
 }

@@ -377,8 +377,8 @@ func TestKillAtEachSaveOfABake(t *testing.T) {
 			next.mustStart()
 			synctest.Wait()
 			again, err := next.c.Bake("web")
-			if err != nil {
-				t.Fatal(err)
+			if byID := next.c.Operation(id); err != nil || byID != again || next.c.Operation("99") != nil {
+				t.Fatal(err, byID)
 			}
 			svc := next.c.State().Services["web"]
 			if i < 2 {

@@ -123,7 +123,7 @@ func (c *Controller) Bake(service string) (*Operation, error) {
 	if b == nil {
 		return nil, &Refusal{Kind: "unknown", What: fmt.Sprintf("nothing of %s bakes, or ever has", service), Hint: fmt.Sprintf("flip with `sluice flip %s POOL --bake 60s`", service)}
 	}
-	if op := c.Operation(b.ID); op != nil && op.bake != nil && op.receipt.Verb == "flip" {
+	if op := c.operations.get(b.ID); op != nil && op.bake != nil && op.receipt.Verb == "flip" {
 		return op, nil
 	}
 	return c.resumeBake(svc), nil

@@ -151,11 +151,25 @@ func (o *operations) add(op *Operation) {
 	}
 }
 
-// Operation returns one of the latest operations by the id of its receipt, or nil.
+// Operation returns one of the latest operations by the id of its receipt, or nil. A flip that bakes has one after a restart too.
 func (c *Controller) Operation(id string) *Operation {
-	c.operations.mu.Lock()
-	defer c.operations.mu.Unlock()
-	return c.operations.byID[id]
+	if op := c.operations.get(id); op != nil {
+		return op
+	}
+	for name, svc := range c.State().Services {
+		if svc.Bake != nil && svc.Bake.ID == id {
+			if op, err := c.Bake(name); err == nil && op.receipt.ID == id {
+				return op
+			}
+		}
+	}
+	return nil
+}
+
+func (o *operations) get(id string) *Operation {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.byID[id]
 }
 
 // what says what was asked: "flip web: blue → green".

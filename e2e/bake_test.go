@@ -118,8 +118,9 @@ func (v *callers) stop() {
 	v.running.Wait()
 }
 
+// bakedPools takes what a busy machine does to times for none of the release's doing.
 func bakedPools(blue, green *bakedApp, length time.Duration) string {
-	return twoPools(blue.address, green.address) + fmt.Sprintf("    bake: {for: %s, min_requests: 60}\n", length)
+	return twoPools(blue.address, green.address) + fmt.Sprintf("    bake: {for: %s, min_requests: 60, slower_by: 300ms}\n", length)
 }
 
 func (s *sluice) bakeState() string {
@@ -147,7 +148,7 @@ func TestBake(t *testing.T) {
 	}{
 		{"a good release", 3 * time.Second, 8, 0, 0, 0, "passed", "green", []string{"bake green v2 passed after 3s"}},
 		{"one in five fails", 15 * time.Second, 8, 20, 0, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1", "it was rolled back, and blue v1 serves again", "next: mend the release"}},
-		{"it is slow", 15 * time.Second, 8, 0, 100, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1"}},
+		{"it is slow", 15 * time.Second, 50, 0, 600, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1"}},
 		{"nobody comes", time.Second, 0, 0, 0, 3, "not_enough", "green", []string{"nobody can say whether green is as good as blue", "it stays live"}},
 	}
 	for _, row := range rows {
