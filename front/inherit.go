@@ -69,8 +69,8 @@ func checkPassed(fd int, name string) error {
 // Has reports whether a socket was passed on for an address.
 func (in *Inherited) Has(address string) bool { return len(in.all(address)) > 0 }
 
-// all are the sockets for an address. One without a host, as :80, stands for all that bear its port and no address: IPv4
-// and IPv6 may have a socket each, or one together.
+// all are the sockets for an address. One that is no host's, as :80 or 0.0.0.0:80, stands for all on its port that are no
+// host's: IPv4 and IPv6 may have a socket each, or one together, as where Sluice opens it.
 func (in *Inherited) all(address string) (found []*inherited) {
 	if in == nil || len(in.sockets) == 0 {
 		return nil
@@ -81,7 +81,7 @@ func (in *Inherited) all(address string) (found []*inherited) {
 	}
 	for _, s := range in.sockets {
 		at := s.listener.Addr().(*net.TCPAddr)
-		if at.Port == want.Port && at.Zone == want.Zone && (at.IP.Equal(want.IP) || len(want.IP) == 0 && at.IP.IsUnspecified()) {
+		if at.Port == want.Port && at.Zone == want.Zone && (at.IP.Equal(want.IP) || at.IP.IsUnspecified() && (len(want.IP) == 0 || want.IP.IsUnspecified())) {
 			found = append(found, s)
 		}
 	}
