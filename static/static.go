@@ -126,7 +126,7 @@ func isElsewhere(root *os.Root, path string) bool {
 
 func (f *Folder) findAny(root *os.Root, path, accepts string) (*File, error) {
 	found, err := f.find(root, path, accepts)
-	below, ok := f.below(path)
+	below, ok := f.rules.below(path)
 	switch {
 	case err != ErrNotFound:
 		return found, err
@@ -143,8 +143,8 @@ func (f *Folder) findAny(root *os.Root, path, accepts string) (*File, error) {
 
 // below is what follows the prefix: /app/main.js is main.js in the folder of a service at /app, unless the folder has an
 // app/main.js.
-func (f *Folder) below(path string) (string, bool) {
-	prefix := strings.TrimSuffix(f.rules.Prefix, "/")
+func (r *Rules) below(path string) (string, bool) {
+	prefix := strings.TrimSuffix(r.Prefix, "/")
 	rest, ok := strings.CutPrefix(path, prefix)
 	return rest, ok && prefix != "" && (rest == "" || rest[0] == '/')
 }
@@ -181,9 +181,12 @@ func (f *Folder) fallsBack(path string) bool {
 }
 
 // Asset reports whether a path is one of those whose content never changes.
-func (f *Folder) Asset(path string) bool {
-	for _, pattern := range f.rules.Assets {
-		if f.matches(pattern, path) {
+func (f *Folder) Asset(path string) bool { return f.rules.Asset(path) }
+
+// Asset reports whether a path is one of those whose content never changes.
+func (r *Rules) Asset(path string) bool {
+	for _, pattern := range r.Assets {
+		if r.matches(pattern, path) {
 			return true
 		}
 	}
@@ -192,7 +195,7 @@ func (f *Folder) Asset(path string) bool {
 
 func (f *Folder) control(path string) string {
 	for _, c := range f.rules.Cache {
-		if f.matches(c.Pattern, path) {
+		if f.rules.matches(c.Pattern, path) {
 			return c.Control
 		}
 	}
@@ -203,8 +206,8 @@ func (f *Folder) control(path string) string {
 }
 
 // matches compares with the whole path, and with what follows the prefix.
-func (f *Folder) matches(pattern, path string) bool {
-	below, ok := f.below(path)
+func (r *Rules) matches(pattern, path string) bool {
+	below, ok := r.below(path)
 	return Match(pattern, path) || ok && Match(pattern, below)
 }
 
