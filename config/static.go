@@ -124,7 +124,7 @@ func isPattern(text string) bool {
 	return strings.HasPrefix(text, "/") && !strings.ContainsAny(start, "*%?#")
 }
 
-// checkFiles refuses what is for folders where there is none.
+// checkFiles refuses what is for folders where there is none, and what is for two pools where there is one.
 func (s *reading) checkFiles() {
 	some := false
 	for _, p := range s.Pools {
@@ -136,10 +136,11 @@ func (s *reading) checkFiles() {
 		s.Files.Index = []string{defaultIndex}
 	case some || len(s.Pools) == 0:
 	default:
-		for _, v := range []*value{s.files, s.assets} {
-			if v != nil {
-				v.refuseKey(fix, "%s is for pools with a `root`, and this service has none", v.title())
-			}
+		if s.files != nil {
+			s.files.refuseKey(fix, "%s is for pools with a `root`, and this service has none", s.files.title())
+		}
+		if s.assets != nil && len(s.Pools) == 1 {
+			s.assets.refuseKey("give the service a second pool: pools: {blue: […], green: […]}", "`assets` of an app are those that the pool before is asked for, and there is only one")
 		}
 	}
 }

@@ -47,3 +47,10 @@ func TestFolderBesideTheFile(t *testing.T) {
 	}
 	equal(t, "root", c.Services[0].Pools[0].Root, filepath.Join(dir, "www"))
 }
+
+// TestAssetsOfApps need no folder, but a pool before.
+func TestAssetsOfApps(t *testing.T) {
+	isolate(t)
+	equal(t, "two pools of servers", one(t, "pools: {blue: x:1, green: y:1}", "assets: /assets/*").Assets, []string{"/assets/*"})
+	equal(t, "servers and a folder", one(t, "pools: {blue: x:1, green: {root: /srv}}", "assets: /assets/*").Assets, []string{"/assets/*"})
+}

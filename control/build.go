@@ -108,7 +108,7 @@ func (bd *builder) service(svc *Service, old *builtService, endpoints map[addres
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path,
 		Live:     one.pools[svc.Live],
 		Split:    one.split(),
-		Before:   svc.before(),
+		Before:   one.before(),
 		Sticky:   one.ties.sticky,
 		HashBy:   proxy.HashBy(svc.File.Hash),
 		Drain:    policy(svc.File),

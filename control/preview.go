@@ -47,12 +47,11 @@ func (svc *Service) sights(pool string) (s sights) {
 	return s
 }
 
-// isSeen reports that requests may come to a pool that is not live.
 func (svc *Service) isSeen(pool string) bool { return svc.sights(pool).any() }
 
-// openAside opens the gates of backends that take no visitors, but requests of previews. One that took visitors until now gets
-// a new gate: the drain of those who are inside goes by the old one, and is not held up by testers. One that is to take visitors
-// next goes on with its gate.
+// openAside opens the gates of backends that take no visitors, but requests of previews, or for assets of the release before.
+// One that took visitors until now gets a new gate: the drain of those who are inside goes by the old one, and is not held up
+// by testers. One that is to take visitors next goes on with its gate.
 //
 //	flip blue → green      live      aside
 //	before                 blue 1    green 2
@@ -60,7 +59,7 @@ func (svc *Service) isSeen(pool string) bool { return svc.sights(pool).any() }
 func (bd *builder) openAside(one, old *builtService, endpoints map[address]*upstream.Endpoint) {
 	svc := one.from
 	for _, p := range svc.Pools {
-		if !svc.isSeen(p.Name) {
+		if !svc.isSeen(p.Name) && !svc.answersAssets(p.Name) {
 			continue
 		}
 		for _, b := range p.Backends {
@@ -95,7 +94,7 @@ func (bd *builder) previews(one *builtService) (all []*proxy.Service) {
 		if s.cookie {
 			look.Passes = bd.passes
 		}
-		all = append(all, proxy.NewPreview(one.service, look, one.asidePool(p), bd.counter(svc.Name+previewCounter)))
+		all = append(all, proxy.NewPreview(one.service, look, one.asidePool(p, true), bd.counter(svc.Name+previewCounter)))
 	}
 	return all
 }
@@ -105,12 +104,15 @@ const previewCounter = " preview"
 
 // asidePool is a choice among the backends of a pool for requests that are no visitors'. How those fare says nothing of how
 // visitors would.
-func (one *builtService) asidePool(p *Pool) *upstream.Pool {
+func (one *builtService) asidePool(p *Pool, pins bool) *upstream.Pool {
 	var list []*upstream.Backend
 	for _, b := range p.Backends {
 		if up := one.open[b.Key]; up != nil && b.Eligible() {
 			aside := *up
 			aside.Watch, aside.Warming, aside.Load, aside.PinnedOnly = nil, nil, nil, false
+			if !pins {
+				aside.ID, aside.Pins = 0, nil
+			}
 			list = append(list, &aside)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net/url"
 
 	"sluice/config"
+	"sluice/proxy"
 	"sluice/static"
 	"sluice/upstream"
 )
@@ -31,16 +32,21 @@ func rulesOf(file *config.Service) static.Rules {
 	return rules
 }
 
-// before is the folder of the release before, while a rollback could bring that back.
-func (svc *Service) before() *static.Folder {
-	p := svc.Pool(svc.Previous)
-	if p == nil || p.File.Root == "" || len(svc.File.Assets) == 0 {
+// answersAssets reports whether a pool is asked for assets that the live one has not: a rollback could bring it back.
+func (svc *Service) answersAssets(pool string) bool {
+	return len(svc.File.Assets) > 0 && pool == svc.Previous && pool != svc.Live
+}
+
+// before is the release before, as far as it is up and ready. Nobody is pinned to what it answers.
+func (one *builtService) before() *proxy.Before {
+	p := one.from.Pool(one.from.Previous)
+	if p == nil || !one.from.answersAssets(p.Name) {
 		return nil
 	}
-	for _, b := range p.Backends {
-		if b.Eligible() {
-			return static.New(b.Dial, rulesOf(svc.File))
-		}
+	pool := one.asidePool(p, false)
+	if len(pool.Backends()) == 0 {
+		return nil
 	}
-	return nil
+	rules := rulesOf(one.from.File)
+	return &proxy.Before{Pool: pool, Asset: rules.Asset}
 }

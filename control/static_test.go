@@ -100,7 +100,7 @@ func TestReleaseBefore(t *testing.T) {
 			if f == nil {
 				return ""
 			}
-			return f.Path()
+			return f.Pool.Backends()[0].Files.Path()
 		}
 		folder := func() *static.Folder { return w.proxy.Snapshot().Route(nil, []byte("/web")).Live.Backends()[0].Files }
 		if got := before(); got != "" {

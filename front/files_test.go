@@ -307,7 +307,8 @@ func TestEarlierRelease(t *testing.T) {
 	counters := &proxy.Counters{}
 	snapshot, err := proxy.NewSnapshot(1, []*proxy.Service{{
 		Name: "web", Path: "/", Live: upstream.NewPool("green", upstream.RoundRobin, []*upstream.Backend{folderBackend(live, rules)}),
-		Before: static.New(before, rules), Counters: counters,
+		Before:   &proxy.Before{Pool: upstream.NewPool("blue", upstream.RoundRobin, []*upstream.Backend{folderBackend(before, rules)}), Asset: rules.Asset},
+		Counters: counters,
 	}})
 	if err != nil {
 		t.Fatal(err)

@@ -39,11 +39,16 @@ func (p *Proxy) ending(ex *Exchange, err error) drain.Ending {
 
 // elsewhere reports whether a pool that the request may go to has a backend that has not failed it yet.
 func (p *Proxy) elsewhere(ex *Exchange) bool {
+	svc := p.serviceNow(ex)
+	return svc != nil && (svc.Live.Others(&ex.tried) || svc.Split.others(ex))
+}
+
+// serviceNow is the service that the request would go to if it came now, or nil.
+func (p *Proxy) serviceNow(ex *Exchange) *Service {
 	s := p.live.Load()
 	svc := s.behind(ex.Peer.Door).Route(ex.Request.Authority, ex.Request.Path())
 	if svc == nil {
-		return false
+		return nil
 	}
-	svc = ex.preview(s, svc)
-	return svc.Live.Others(&ex.tried) || svc.Split.others(ex)
+	return ex.preview(s, svc)
 }

@@ -82,6 +82,7 @@ type Exchange struct {
 	wallet   wallet
 	visit    visit
 	probed   *Probed // it is a probe of this; nil: a visitor's request
+	miss     *miss   // nil: the live release has what is asked for, as far as is known
 	last     *Error  // why the attempt before failed
 	queued   queued
 	worn     bool // it failed on a connection that had been idle, which proves nothing against its backend
@@ -129,7 +130,7 @@ func (ex *Exchange) Reset(began time.Time) {
 	ex.last, ex.guest, ex.Held = nil, nil, 0
 	ex.worn, ex.sent, ex.bodyCut = false, sentNone, false
 	ex.tried.Reset()
-	ex.hold, ex.visit, ex.wallet = hold{}, visit{}, wallet{}
+	ex.hold, ex.visit, ex.wallet, ex.miss = hold{}, visit{}, wallet{}, nil
 	ex.inflow, ex.intake = inflow{}, intake{}
 	ex.again, ex.whole = false, false
 	ex.in.reset()

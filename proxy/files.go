@@ -42,8 +42,10 @@ func (p *Proxy) serveFile(ex *Exchange, folder *static.Folder) error {
 	if method := string(ex.Request.Method); method != http.MethodGet && method != http.MethodHead {
 		return ex.say(http.StatusMethodNotAllowed, nameAllow, valueReads, "files are read with GET or HEAD")
 	}
-	file, err := ex.openFile(folder)
+	file, err := folder.Open(string(decode(bytes.Clone(ex.Request.Path()))), string(joined(&ex.Request, "Accept-Encoding")))
 	switch {
+	case (err == static.ErrNotFound || err == static.ErrFolder && ex.miss != nil) && ex.isMiss(http.StatusNotFound):
+		return nil
 	case err == static.ErrFolder:
 		return ex.addSlash()
 	case err == static.ErrNotFound:
@@ -55,24 +57,6 @@ func (p *Proxy) serveFile(ex *Exchange, folder *static.Folder) error {
 	}
 	defer file.Close()
 	return p.answerWith(ex, file)
-}
-
-// openFile asks the release before for an asset that the live one has not: a page that was loaded before a flip still
-// finds its parts.
-func (ex *Exchange) openFile(folder *static.Folder) (*static.File, error) {
-	path := string(decode(bytes.Clone(ex.Request.Path())))
-	accepts := string(joined(&ex.Request, "Accept-Encoding"))
-	file, err := folder.Open(path, accepts)
-	before := ex.Service.Before
-	if err != static.ErrNotFound || before == nil || !folder.Asset(path) {
-		return file, err
-	}
-	earlier, failed := before.Open(path, accepts)
-	if failed != nil {
-		return file, err
-	}
-	ex.Service.Earlier.Add(1)
-	return earlier, nil
 }
 
 // addSlash sends a client that left out the slash at a folder's end to the path that has it. The path of a folder that

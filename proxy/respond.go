@@ -21,6 +21,9 @@ func (p *Proxy) respond(ex *Exchange, conn *upstream.Conn) error {
 		p.AppDrain(ex.Backend)
 	}
 	ex.Status = h.Status
+	if ex.isMiss(h.Status) {
+		return ex.setAside(conn)
+	}
 	ex.Client.ArmWrite(p.timeouts.Write)
 	if h.Status == 101 {
 		ex.mark(h)

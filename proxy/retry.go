@@ -37,10 +37,11 @@ func (ex *Exchange) retryable(err error) bool {
 	return false // conservatively
 }
 
-// mayRepeat reports that a failed request is to be sent again: that it may be, has not been often, and is in the budget.
+// mayRepeat reports that a failed request is to be sent again: that it may be, has not been often, and is in the
+// budget. What the release before is asked for is asked once.
 func (ex *Exchange) mayRepeat(err error) bool {
 	policy := ex.Service.Resend
-	return ex.Retries+1 < policy.Attempts && ex.retryable(err) && ex.affordable(err, policy)
+	return ex.miss == nil && ex.Retries+1 < policy.Attempts && ex.retryable(err) && ex.affordable(err, policy)
 }
 
 // affordable spends budget for a request that a backend may have read.

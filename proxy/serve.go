@@ -111,14 +111,18 @@ func (p *Proxy) serve(ex *Exchange) *Error {
 		case err != nil:
 			return err
 		}
-		failure := p.attempt(ex, &lease)
-		if failure == nil {
+		switch failure := p.attempt(ex, &lease); {
+		case failure == nil && ex.miss == nil:
 			return nil
-		}
-		if !ex.again {
+		case failure == nil:
+			if err := p.askBefore(ex); err != errMoved {
+				return err
+			}
+		case !ex.again:
 			return ex.failure(failure)
+		default:
+			ex.Retries++
 		}
-		ex.Retries++
 	}
 }
 

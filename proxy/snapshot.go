@@ -9,7 +9,6 @@ import (
 
 	"sluice/drain"
 	"sluice/message"
-	"sluice/static"
 	"sluice/upstream"
 )
 
@@ -39,7 +38,7 @@ type Service struct {
 	Queue  Queueing
 	Line   *upstream.Queue // where it waits; nil: none does
 
-	Before *static.Folder // the release before, which is asked for assets that the live one has not; nil: none is
+	Before *Before // nil: there is no release before that could be asked for assets
 
 	Split  *Split  // nil: each new request goes to Live
 	Sticky *Sticky // nil: a client goes where the balance takes it

@@ -52,7 +52,7 @@ var (
 	retriesTotal     = describe("retries_total", "Requests sent again to another backend.", "service")
 	deniedTotal      = describe("retries_denied_total", "Failed requests that were not sent again because the retry budget was spent.", "service")
 	lostTotal        = describe("lost_total", "Responses that broke off, by no fault of the client.", "service")
-	earlierTotal     = describe("assets_from_previous_total", "Files under `assets` that the live static release has not and the one before had.", "service")
+	earlierTotal     = describe("assets_from_previous_total", "Requests under `assets` for what the live release has not and the one before had.", "service")
 	previewTotal     = describe("preview_requests_total", "Requests to previews, by first digit of the status; none is in the other metrics of its service.", "service", "code")
 	pinsTotal        = describe("pins_total", "What became of the pins of sticky clients.", "service", "outcome")
 	receivedBytes    = describe("request_body_bytes_total", "Bytes of request bodies.", "service")
