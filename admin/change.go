@@ -3,6 +3,8 @@ package admin
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
@@ -72,6 +74,10 @@ func cause(r *http.Request, a arguments, verb string) (control.Cause, error) {
 		}
 	}
 	c.By = cmp.Or(c.By, c.Peer, "operator")
+	if key := r.Header.Get("Idempotency-Key"); key != "" {
+		sum := sha256.Sum256([]byte(key + "\n" + fingerprint(r, a)))
+		c.Key = hex.EncodeToString(sum[:8])
+	}
 	return c, nil
 }
 

@@ -76,6 +76,9 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 	if err := c.refuses(was); err != nil {
 		return Applied{}, err
 	}
+	if was.state.made(o.cause.Key, c.opts.Now()) {
+		return c.leave(o, was), nil
+	}
 	after, err := o.change(was.state)
 	if errors.Is(err, ErrUnchanged) {
 		return c.leave(o, was), nil
@@ -83,7 +86,7 @@ func (c *Controller) decide(ctx context.Context, o order) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
-	after = after.relieved(c.opts.Now())
+	after = after.relieved(c.opts.Now()).using(o.cause.Key, c.opts.Now())
 	after.Generation = was.state.Generation + 1
 	next, err := c.prepare(was, after)
 	if err != nil {

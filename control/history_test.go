@@ -1,8 +1,10 @@
 package control
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"sluice/healthcheck"
 )
@@ -85,6 +87,54 @@ func TestInterruptedChange(t *testing.T) {
 		over(t, mustFlip(t, w, "blue"))
 		if e := lastEntry(t, w, "web"); e.Outcome == nil || e.Interrupted {
 			t.Errorf("one of this process: %+v", e)
+		}
+	})
+}
+
+// TestKeySurvivesTheProcess: a rollback whose answer was lost with the process is asked for again, and does not go forward.
+func TestKeySurvivesTheProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web unchecked=1 blue=a:1 green=b:1")
+		w.mustStart()
+		synctest.Wait()
+		over(t, mustFlip(t, w, "green"))
+		keyed := operator()
+		keyed.Key = "k1"
+		rollback := func() Receipt {
+			t.Helper()
+			op, err := w.c.Rollback(t.Context(), "web", FlipWant{}, keyed)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return over(t, op)
+		}
+		if r := rollback(); r.Unchanged || r.To != "blue" {
+			t.Fatalf("%s", r)
+		}
+		w.c.Close()
+		w.mustStart()
+		defer func() { w.c.Close() }()
+		synctest.Wait()
+		if r := rollback(); !r.Unchanged || r.To != "blue" || w.c.Generation() != 3 {
+			t.Errorf("asked again: %s", r)
+		}
+		keyed.Key = "k2"
+		if r := rollback(); r.Unchanged || r.To != "green" {
+			t.Errorf("with another key: %s", r)
+		}
+		time.Sleep(keysKept)
+		if r := rollback(); r.Unchanged || r.To != "blue" {
+			t.Errorf("with a key of long ago: %s", r)
+		}
+		if n := len(w.c.State().Keys); n != 1 {
+			t.Errorf("%d keys are kept", n)
+		}
+		for i := range mostKeys + 5 {
+			keyed.Key = fmt.Sprint("many", i)
+			rollback()
+		}
+		if n := len(w.c.State().Keys); n != mostKeys {
+			t.Errorf("%d keys are kept", n)
 		}
 	})
 }

@@ -18,6 +18,7 @@ type saved struct {
 	Leases     map[string]savedLease   `json:"leases,omitempty"`
 	// Rollouts are the records of the latest rollouts, by service.
 	Rollouts map[string]json.RawMessage `json:"rollouts,omitempty"`
+	Keys     []usedKey                  `json:"keys,omitempty"`
 }
 
 type savedService struct {
@@ -41,7 +42,7 @@ type savedBackend struct {
 
 // encode returns what is saved of the State.
 func (s State) encode() ([]byte, error) {
-	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases(), Rollouts: s.Rollouts}
+	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases(), Rollouts: s.Rollouts, Keys: s.Keys}
 	for name, svc := range s.Services {
 		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Split != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
 			out.Services[name] = one
@@ -111,7 +112,7 @@ type resolution struct {
 // that ends so is returned. at and cause are those of the start.
 func join(s State, old saved, at time.Time, cause Cause) (State, []resolution) {
 	j := joiner{at: at, cause: cause}
-	s.Generation, s.Rollouts, s.Leases = old.Generation, old.Rollouts, renewed(old.Leases, at)
+	s.Generation, s.Rollouts, s.Leases, s.Keys = old.Generation, old.Rollouts, renewed(old.Leases, at), old.Keys
 	for _, name := range sortedKeys(old.Services) {
 		svc := s.Services[name]
 		if svc == nil {

@@ -26,6 +26,7 @@ type State struct {
 	Digest   string // of the file this State was joined with
 	// Rollouts has, for each service that was ever rolled, the record of the latest rollout. What is in it is none of our business.
 	Rollouts map[string]json.RawMessage
+	Keys     []usedKey // of the latest changes that were asked for with one
 }
 
 // Change is a pure step from one State to the next. It returns ErrUnchanged when the State already is as wanted, and a

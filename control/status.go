@@ -24,6 +24,8 @@ type Cause struct {
 	Note string `json:"note,omitempty"` // given with --note
 	// Commit is what was deployed, as the caller says.
 	Commit string `json:"commit,omitempty"`
+	// Key stands for the Idempotency-Key and for what was asked with it.
+	Key string `json:"key,omitempty"`
 	// Peer is the user whose process asked, as the kernel says; By is what the caller says. Empty where it did not come by a
 	// unix socket.
 	Peer string `json:"peer,omitempty"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -30,6 +31,7 @@ type belief struct {
 	paused         bool
 	admin, step    map[string]string // by backend
 	rollout        string            // its status
+	made           map[string]bool   // by key, what must not be made again
 }
 
 func (b belief) String() string {
@@ -54,6 +56,7 @@ func (b belief) with(c asked) belief {
 type asked struct {
 	path  string
 	query url.Values
+	key   string // with which it may be asked again
 	makes func(*belief)
 	again bool // it may be asked again when its answer did not come
 }
@@ -133,7 +136,13 @@ func (h *hunted) think() {
 		if h.known.previous == "" {
 			return
 		}
-		h.plan = []asked{{path: webPath + "rollback", query: values("wait", wait), makes: func(b *belief) { b.live, b.previous = b.previous, b.live }}}
+		key := fmt.Sprintf("rollback-%d", h.random.Uint64())
+		h.plan = []asked{{path: webPath + "rollback", query: values("wait", wait), key: key, again: true, makes: func(b *belief) {
+			if b.made[key] { // asked again, it must not go forward
+				return
+			}
+			b.live, b.previous, b.made = b.previous, b.live, map[string]bool{key: true}
+		}}}
 	case 2:
 		backend := h.backends[h.random.IntN(len(h.backends))].address
 		h.plan = []asked{h.setAdmin(backend, "drain", values("wait", wait)), h.setAdmin(backend, "ready", values("wait", "true"))}
@@ -186,7 +195,14 @@ func (h *hunted) ask(c asked) (a answer, err error) {
 	if path == "step" {
 		path, query = webPath+"rollout/"+h.rollout+"/step", values("token", h.token, "backend", query.Get("backend"), "to", query.Get("to"))
 	}
-	res, err := h.admin.Post("http://sluice"+path+"?"+query.Encode(), "", nil)
+	req, err := http.NewRequest("POST", "http://sluice"+path+"?"+query.Encode(), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if c.key != "" {
+		req.Header.Set("Idempotency-Key", c.key)
+	}
+	res, err := h.admin.Do(req)
 	if err != nil {
 		return a, errNoAnswer
 	}
@@ -301,6 +317,10 @@ func (h *hunted) check(at string, under asked) {
 	}
 	if generation < h.generation || generation > h.generation+1 {
 		h.t.Errorf("%s: generation %d after %d was answered", at, generation, h.generation)
+	}
+	now.made = old.made
+	if now.String() == made.String() {
+		now.made = made.made
 	}
 	h.known, h.generation = now, generation
 	if under.path == webPath+"rollout" {
