@@ -100,6 +100,11 @@ func allDecided(s State) string {
 		if svc.Paused != nil {
 			fmt.Fprintf(&b, " for %s", svc.Paused.Until.Sub(svc.Paused.Since).Round(time.Hour))
 		}
+		if svc.Split != nil {
+			for _, a := range svc.Split.Arms {
+				fmt.Fprintf(&b, ", %s has %d", a.Pool, a.Share())
+			}
+		}
 		if svc.Decided != nil {
 			fmt.Fprintf(&b, ", release %s", orDash(svc.Decided.Release))
 		}
@@ -154,6 +159,12 @@ func doResume(m *mortal) error { return m.done(m.c.Resume(m.t.Context(), "web", 
 func doRetire(release string) act {
 	return func(m *mortal) error {
 		return m.done(m.c.Retire(m.t.Context(), "web", release, RetireWant{}, operator()))
+	}
+}
+
+func doSplit(percent int) act {
+	return func(m *mortal) error {
+		return m.done(m.c.Split(m.t.Context(), "web", SplitWant{Shares: map[string]int{"green": percent * 100}}, operator()))
 	}
 }
 
@@ -214,6 +225,9 @@ var crashes = []struct {
 	{"a longer pause", []act{doPause(0)}, []act{doPause(5 * time.Hour)}},
 	{"resume", []act{doPause(0)}, []act{doResume}},
 	{"retire", nil, []act{doRetire("v0")}},
+	{"split", nil, []act{doSplit(5)}},
+	{"a split by steps, and all of it", nil, []act{doSplit(5), doSplit(25), doFlip("web", "green", "")}},
+	{"a split rolled back", []act{doFlip("web", "green", ""), doFlip("web", "blue", ""), doSplit(5)}, []act{doRollback}},
 	{"lease", nil, []act{doLease}},
 	{"the end of a lease", []act{doLease}, []act{doDropLease}},
 	{"stop", nil, []act{doStop}},
