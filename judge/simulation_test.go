@@ -84,8 +84,11 @@ func (s *stream) second(outage bool) {
 // probe sends two probes.
 func (s *stream) probe(outage bool) Sample {
 	for range 2 {
-		if s.Requests++; s.r.Float64() < s.fails || outage && s.r.Float64() < outageShare {
+		s.Requests++
+		if s.r.Float64() < s.fails || outage && s.r.Float64() < outageShare {
 			s.Errors++
+		} else {
+			s.Latency[Bucket(time.Duration(float64(time.Second)*usualMedian*s.slower*math.Exp(usualSpread*s.r.NormFloat64())))]++
 		}
 	}
 	return s.Sample
@@ -124,7 +127,9 @@ func scenarios() []scenario {
 	outage := same("as before; the database of both is away for 10 s", 0.001, 1, false)
 	outage.outage = true
 	probed := outage
-	probed.name, probed.probed = "the same, with probes of both", true
+	probed.name, probed.probed = "the same, with two probes of each in a second", true
+	broken := change("0.1 % → 50 % errors, with such probes", 0.001, 0.501, 1)
+	broken.probed = true
 	margin := change("+0.2 points of errors: within the margin", 0.001, 0.003, 1)
 	margin.alike = true
 	slightly := change("slower by a tenth: within the margin", 0.001, 0.001, 1.1)
@@ -139,6 +144,7 @@ func scenarios() []scenario {
 		change("2 % → 3 % errors", 0.02, 0.03, 1),
 		change("0.1 % → 5 % errors", 0.001, 0.051, 1),
 		change("0.1 % → 50 % errors", 0.001, 0.501, 1),
+		broken,
 		change("each request fails", 0.001, 1, 1),
 		change("slower by a half", 0.001, 0.001, 1.5),
 		change("three times as slow", 0.001, 0.001, 3),
@@ -172,14 +178,14 @@ func (w watched) run(sc *scenario, rate float64, r *rand.Rand) outcome {
 	old := &stream{release: sc.old, rate: rate * (1 - w.share), r: r}
 	new := &stream{release: sc.new, rate: rate * w.share, r: r}
 	t.Before(w.known(old, rate))
-	probes := &stream{release: sc.old, r: r}
+	was, is := &stream{release: sc.old, r: r}, &stream{release: sc.new, r: r}
 	outage := 1 + r.IntN(w.seconds)
 	for second := 1; second <= w.seconds; second++ {
 		out := sc.outage && second >= outage && second < outage+10
 		old.second(out)
 		new.second(out)
 		if sc.probed {
-			t.Control(probes.probe(out))
+			t.Probes(was.probe(out), is.probe(out))
 		}
 		if v := t.Look(old.Sample, new.Sample); v.Word == Worse {
 			return outcome{v.Word, second}

@@ -12,11 +12,10 @@ type Test struct {
 	bursts   Bursts
 	looks    int
 	seen     Sample // of the new release at the last look
-	ailing   int    // looks that do not count, as the old release failed lately
 	old, new arm
 	timed    Histogram // of the new release when its times began to count
 	void     Sample    // what the new release served in looks that do not count
-	control  Sample    // see Control
+	probes   *probes   // nil: there are none
 	health   [2]Health // old and new
 	sureAt   uint64    // requests at the last look for proof
 	proof    bool      // that it is no worse
@@ -34,19 +33,6 @@ func (t *Test) Before(b Bursts) { t.bursts = b }
 // Health tells it how the backends are; call it before a look. Of an old release that is not known, give none at all.
 func (t *Test) Health(old, new Health) { t.health = [2]Health{old, new} }
 
-// Control tells it how the old release has served since the watch began where Look is told how it did before: by probes.
-// While they fail as well, and a little longer, what the new one does says nothing of it, and does not count. Call it
-// before a look.
-func (t *Test) Control(old Sample) {
-	d := old.Minus(t.control)
-	if t.control = old; d.Errors > 0 {
-		t.ailing = ailingFor
-	}
-}
-
-// ailingFor is how many looks an error of the old release is good for. Probes are few, and not each fails in an outage.
-const ailingFor = 5
-
 // Look judges by how both have served since the watch began. Where the old release serves nobody in that time, old is how
 // it served before, and stays as it is.
 func (t *Test) Look(old, new Sample) Verdict {
@@ -55,8 +41,7 @@ func (t *Test) Look(old, new Sample) Verdict {
 	}
 	t.looks++
 	t.old.add(old, true)
-	if t.ailing > 0 {
-		t.ailing--
+	if t.probes.ailing() {
 		t.void = t.void.Plus(new.Minus(t.seen))
 	}
 	t.seen = new
@@ -71,8 +56,12 @@ func (t *Test) Look(old, new Sample) Verdict {
 // End is the last look.
 func (t *Test) End(old, new Sample) Verdict {
 	v := t.Look(old, new)
-	if v.Word != Worse {
-		return t.last(pair{old, new.Minus(t.void)}, v)
+	if v.Word == Worse {
+		return v
+	}
+	p := pair{old, new.Minus(t.void)}
+	if v = t.last(p, v); v.Word == NotEnough && !t.impaired() {
+		t.byProbes(&v)
 	}
 	return v
 }
@@ -82,7 +71,7 @@ type pair struct{ old, new Sample }
 
 func (t *Test) judge(p pair) Verdict {
 	v := t.figures(p)
-	for _, worse := range []func(*pair, *Verdict) bool{t.down, t.failing, t.tripping, t.slow} {
+	for _, worse := range []func(*pair, *Verdict) bool{t.down, t.failing, t.tripping, t.slow, t.failingProbes} {
 		if worse(&p, &v) {
 			v.Word, t.worse = Worse, &v
 			return v

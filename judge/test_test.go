@@ -226,3 +226,46 @@ func TestBurstsOfBeforeAreForgiven(t *testing.T) {
 		t.Errorf("without knowing of them: %+v", v)
 	}
 }
+
+// probing looks at a new release with few visitors and two probes a second of both.
+func probing(t *Test, old Sample, visitors, was, is func(second int) Sample, seconds int) (Verdict, int) {
+	var new, o, n Sample
+	for second := range seconds {
+		new, o, n = new.Plus(visitors(second)), o.Plus(was(second)), n.Plus(is(second))
+		t.Probes(o, n)
+		if v := t.Look(old, new); v.Word == Worse {
+			return v, second + 1
+		}
+	}
+	return t.End(old, new), seconds
+}
+
+// TestProbesSpeakWhereVisitorsDoNot, and never against what visitors say.
+func TestProbesSpeakWhereVisitorsDoNot(t *testing.T) {
+	good, nobody := served(10000, 10, usual), steady(Sample{})
+	two, fail := steady(served(2, 0, usual)), steady(served(2, 2, usual))
+	outage := func(second int) Sample { return served(2, map[bool]uint64{true: 1}[second/10 == 2], usual) }
+	many := func(second int) Sample { return served(100, map[bool]uint64{true: 60}[second/10 == 2], usual) }
+	tests := []struct {
+		reason            string
+		old               Sample
+		visitors, was, is func(int) Sample
+		word              Word
+		why               string
+	}{
+		{"nobody comes, and probes are as before", good, nobody, two, two, BetterOrEqual, "by probes, errors 0 % (0 of 120) against 0 % (0 of 120): at most "},
+		{"nobody comes, and probes fail", good, nobody, two, fail, Worse, "probes: errors 100 % ("},
+		{"nobody comes, and probes fail at both", good, nobody, fail, fail, NotEnough, "0 requests of the new release so far"},
+		{"probes are three times as slow", good, nobody, two, steady(served(2, 0, 3*usual)), Worse, "probes: p50 "},
+		{"what visitors ask for fails, and probes are well", good, steady(served(10, 5, usual)), two, two, Worse, "errors 50 % ("},
+		{"both releases are in trouble for ten seconds", good, many, outage, outage, BetterOrEqual, "errors 0 % (0 of 4,"},
+		{"the new one alone is", good, many, two, outage, Worse, "errors "},
+		{"the old one fails its probes all the time", good, steady(served(10, 5, usual)), fail, two, Worse, "errors 50 % ("},
+	}
+	for _, test := range tests {
+		v, _ := probing(New(Defaults()), test.old, test.visitors, test.was, test.is, 60)
+		if v.Word != test.word || !strings.HasPrefix(v.Why, test.why) {
+			t.Errorf("%s: %s, %s; want %s, %s…", test.reason, v.Word, v.Why, test.word, test.why)
+		}
+	}
+}

@@ -76,9 +76,17 @@ func (t *Test) reference(p *pair) count {
 // soFar is what there is to say without a verdict.
 func (t *Test) soFar(p *pair) string {
 	if least := t.rules.MinRequests; p.new.Requests < uint64(least) {
-		return fmt.Sprintf("%s of the new release so far, and fewer than %s say nothing", amount(p.new.Requests, "request"), number(uint64(least)))
+		return fmt.Sprintf("%s of the new release so far, and fewer than %s say nothing%s", amount(p.new.Requests, "request"), number(uint64(least)), t.leftOut())
 	}
-	return shares("errors", p.new.errors(), p.old.errors()) + " so far"
+	return shares("errors", p.new.errors(), p.old.errors()) + " so far" + t.leftOut()
+}
+
+// leftOut says of requests why they are not among those that are told of.
+func (t *Test) leftOut() string {
+	if t.void.Requests == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %s more do not count, as the old release failed its probes at the time", number(t.void.Requests))
 }
 
 // unknown is said where the old release served too little to be compared with.
@@ -133,7 +141,7 @@ func points(share float64) string {
 	case p < 0.1:
 		return strconv.FormatFloat(p, 'g', 1, 64)
 	default:
-		return strconv.FormatFloat(p, 'f', 1, 64)
+		return strings.TrimSuffix(strconv.FormatFloat(p, 'f', 1, 64), ".0")
 	}
 }
 
