@@ -250,7 +250,7 @@ func simulate(w watched, sc *scenario, rate float64, runs int) *cell {
 func TestSimulatedDeployments(t *testing.T) {
 	bakes, canaries := 120, 30
 	if testing.Short() || raced {
-		bakes, canaries = 20, 2
+		bakes, canaries = 8, 1
 	}
 	tables := simulateAll(map[string]int{bake.name: bakes, canary.name: canaries})
 	for _, table := range tables {

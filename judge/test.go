@@ -13,13 +13,14 @@ type Test struct {
 	looks    int
 	seen     Sample // of the new release at the last look
 	old, new arm
-	timed    Histogram // of the new release when its times began to count
-	void     Sample    // what the new release served in looks that do not count
-	probes   *probes   // nil: there are none
-	health   [2]Health // old and new
-	sureAt   uint64    // requests at the last look for proof
-	proof    bool      // that it is no worse
-	worse    *Verdict  // once it was found; it stays
+	timed    Histogram    // of the new release when its times began to count
+	void     Sample       // what the new release served in looks that do not count
+	probes   *probes      // nil: there are none
+	health   [2]Health    // old and new
+	waiting  [2]Histogram // the same
+	sureAt   uint64       // requests at the last look for proof
+	proof    bool         // that it is no worse
+	worse    *Verdict     // once it was found; it stays
 }
 
 // New returns a Test that has seen nothing.
@@ -32,6 +33,10 @@ func (t *Test) Before(b Bursts) { t.bursts = b }
 
 // Health tells it how the backends are; call it before a look. Of an old release that is not known, give none at all.
 func (t *Test) Health(old, new Health) { t.health = [2]Health{old, new} }
+
+// Waiting tells it how long requests have waited that are not answered yet: so long at least will they have taken. Call it
+// before a look; an old release that does not serve any more has none.
+func (t *Test) Waiting(old, new Histogram) { t.waiting = [2]Histogram{old, new} }
 
 // Look judges by how both have served since the watch began. Where the old release serves nobody in that time, old is how
 // it served before, and stays as it is.
@@ -173,21 +178,28 @@ func (t *Test) known(old count) bool { return old.all >= float64(t.rules.MinRequ
 
 // slow judges by the times. They are compared from the end of the warm-up on.
 func (t *Test) slow(p *pair, v *Verdict) bool {
-	new := p.new.Latency
-	for b := range new {
-		new[b] = less(new[b], t.timed[b])
-	}
+	old, new := t.taken(p)
 	if t.looks <= t.rules.WarmUp || new.Count() < uint64(t.rules.MinRequests) {
 		return false
 	}
 	for _, q := range t.rules.Quantiles {
-		if v.Chance = t.slower(&new, &p.old.Latency, q); v.Chance < t.rules.FalseAlarms {
+		if v.Chance = t.slower(&new, &old, q); v.Chance < t.rules.FalseAlarms {
 			v.Signal = quantileName(q)
-			v.Why = slower(q, &new, &p.old.Latency) + byChance(v.Chance)
+			v.Why = slower(q, &new, &old) + t.unanswered() + byChance(v.Chance)
 			return true
 		}
 	}
 	return false
+}
+
+// taken is how long requests took, or have taken so far. Of the new release, what came in the warm-up is left out.
+func (t *Test) taken(p *pair) (old, new Histogram) {
+	old, new = p.old.Latency, p.new.Latency
+	for b := range new {
+		old[b] += t.waiting[0][b]
+		new[b] = less(new[b], t.timed[b]) + t.waiting[1][b]
+	}
+	return old, new
 }
 
 // slower is how likely it is, at most, that a quantile would ever look so much slower by chance.
@@ -274,12 +286,13 @@ func (t *Test) asQuick(p *pair) bool {
 	if len(t.rules.Quantiles) == 0 {
 		return true
 	}
-	q, old := t.rules.Quantiles[0], &p.old.Latency
+	q := t.rules.Quantiles[0]
+	old, new := t.taken(p)
 	usual := old.Quantile(q)
 	return slowest(func(x time.Duration) float64 {
-		now, then := t.times(p.new.Latency.over(t.rules.slowest(x)), old.over(x), usual)
+		now, then := t.times(new.over(t.rules.slowest(x)), old.over(x), usual)
 		return now.below(1-q) + then.above(1-q)
-	}, old, usual, statement) >= statement
+	}, &old, usual, statement) >= statement
 }
 
 // impaired reports that fewer of the new backends are up than there are to be.

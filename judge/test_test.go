@@ -269,3 +269,46 @@ func TestProbesSpeakWhereVisitorsDoNot(t *testing.T) {
 		}
 	}
 }
+
+// TestWhatIsNotAnsweredIsSlow: nothing of it is in any sample, and no error is.
+func TestWhatIsNotAnsweredIsSlow(t *testing.T) {
+	w := New(Defaults())
+	for second := range 60 {
+		var waiting Histogram
+		for i := range second {
+			waiting[Bucket(time.Duration(i)*time.Second)] += 10
+		}
+		w.Waiting(Histogram{}, waiting)
+		v := w.Look(served(10000, 10, usual), Sample{})
+		if v.Word != Worse {
+			continue
+		}
+		if second > 12 || v.Signal != "p95" && v.Signal != "p50" || !strings.Contains(v.Why, "requests), ") || !strings.Contains(v.Why, " of them still unanswered; ") {
+			t.Errorf("after %d seconds: %+v", second, v)
+		}
+		return
+	}
+	t.Error("it was never found")
+}
+
+// TestFewThatWaitAreNotSlow: answers that always take long, and are waited for.
+func TestFewThatWaitAreNotSlow(t *testing.T) {
+	const long = 30 * time.Second
+	old := served(10000, 0, usual)
+	old.Latency[Bucket(long)] += 300
+	w, new := New(Defaults()), Sample{}
+	for second := range 60 {
+		new = new.Plus(served(100, 0, usual))
+		var waiting Histogram
+		for i := range min(second, 30) {
+			waiting[Bucket(time.Duration(i)*time.Second)] += 3
+		}
+		if second >= 30 {
+			new.Latency[Bucket(long)] += 3
+		}
+		w.Waiting(Histogram{}, waiting)
+		if v := w.Look(old, new); v.Word == Worse {
+			t.Fatalf("after %d seconds: %+v", second, v)
+		}
+	}
+}

@@ -145,9 +145,18 @@ func points(share float64) string {
 	}
 }
 
-// slower is "p95 480 ms against 210 ms (1,540 and 14,900 answers)".
+// slower is "p95 480 ms against 210 ms (1,540 and 14,900 requests)".
 func slower(q float64, new, old *Histogram) string {
-	return fmt.Sprintf("%s %s against %s (%s and %s answers)", quantileName(q), duration(new.Quantile(q)), duration(old.Quantile(q)), number(new.Count()), number(old.Count()))
+	return fmt.Sprintf("%s %s against %s (%s and %s requests)", quantileName(q), duration(new.Quantile(q)), duration(old.Quantile(q)), number(new.Count()), number(old.Count()))
+}
+
+// unanswered is said of requests whose time is not over.
+func (t *Test) unanswered() string {
+	n := t.waiting[1].Count()
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %s of them still unanswered", number(n))
 }
 
 func quantileName(q float64) string { return "p" + strconv.FormatFloat(100*q, 'g', -1, 64) }

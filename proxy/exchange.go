@@ -106,11 +106,12 @@ type Exchange struct {
 	cut    atomic.Bool   // a drain ended it
 	spread time.Duration // over which the clients of what was cut with it are to come back; written once, before cut is set
 
-	mu      sync.Mutex  // guards what the ledger reads; see enter
-	gate    *drain.Gate // that of the backend it is inside of; nil: inside of none
-	carrier interrupter // what to interrupt to wake it
-	headAt  time.Time   // when the response head came
-	entries uint64      // how often it entered; tells a stale item from a live one
+	mu       sync.Mutex  // guards what the ledger reads; see enter
+	gate     *drain.Gate // that of the backend it is inside of; nil: inside of none
+	carrier  interrupter // what to interrupt to wake it
+	headAt   time.Time   // when the response head came
+	straight bool        // it came to the backend when its head was read
+	entries  uint64      // how often it entered; tells a stale item from a live one
 }
 
 // interrupter ends what waits on a connection.
@@ -154,7 +155,7 @@ func (ex *Exchange) enter(gate *drain.Gate) {
 	ex.mu.Lock()
 	ex.gate = gate
 	ex.entries++
-	ex.headAt = time.Time{}
+	ex.headAt, ex.straight = time.Time{}, !ex.begunLater()
 	ex.mu.Unlock()
 }
 
