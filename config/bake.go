@@ -22,6 +22,9 @@ type Bake struct {
 	SlowerFactor float64
 	Falls        int     // so many times that its backends went down are worse; 0: however many
 	FalseAlarms  float64 // how often at most a release that is not worse may be called so, in a whole bake
+
+	Probes []Probe       // what is asked of both releases in turn
+	Every  time.Duration // so often
 }
 
 // What is done with a release that is worse.
@@ -41,7 +44,7 @@ const (
 func defaultBake() Bake {
 	return Bake{
 		OnWorse: OnWorseRollback, MinRequests: 50, Errors: 0.005, ErrorsFactor: 1.25,
-		Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01,
+		Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01, Every: defaultProbeEvery,
 	}
 }
 
@@ -50,7 +53,9 @@ func (s *reading) readBake(v value) {
 	s.bake = &v
 	switch {
 	case v.node.Kind == yaml.MappingNode:
-		v.object(bakeFix, s.Bake.fields())
+		keys := s.Bake.fields()
+		keys["probes"] = s.readProbes
+		v.object(bakeFix, keys)
 	case v.node.Value != offWord:
 		v.duration(&s.Bake.For, leastBake, longestWait)
 	}
@@ -70,6 +75,7 @@ func (b *Bake) fields() fields {
 		"slower_factor": func(v value) { v.factor(&b.SlowerFactor) },
 		"falls":         func(v value) { v.offOr(func() { b.Falls = 0 }, wholeField(&b.Falls, 1, maxRun)) },
 		"false_alarms":  func(v value) { v.share(&b.FalseAlarms, 0.0001, 50) },
+		"every":         durationField(&b.Every, leastInterval, longestWait),
 	}
 }
 

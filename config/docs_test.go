@@ -65,7 +65,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"bake": offIfZero(int(s.Bake.For)), "bake.for": offIfZero(int(s.Bake.For)), "bake.on_worse": s.Bake.OnWorse, "bake.min_requests": fmt.Sprint(s.Bake.MinRequests),
 		"bake.errors": fmt.Sprintf("%g%%", 100*s.Bake.Errors), "bake.errors_factor": fmt.Sprint(s.Bake.ErrorsFactor),
 		"bake.latency": map[bool]string{true: "on", false: offWord}[s.Bake.Latency], "bake.slower_by": showDuration(s.Bake.SlowerBy), "bake.slower_factor": fmt.Sprint(s.Bake.SlowerFactor),
-		"bake.falls": fmt.Sprint(s.Bake.Falls), "bake.false_alarms": fmt.Sprintf("%g%%", 100*s.Bake.FalseAlarms),
+		"bake.every": showDuration(s.Bake.Every), "bake.falls": fmt.Sprint(s.Bake.Falls), "bake.false_alarms": fmt.Sprintf("%g%%", 100*s.Bake.FalseAlarms),
 		"preview.cookie": fmt.Sprint(Preview{}.Cookie), "files.index": defaultIndex,
 		"slow_start": offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
 	}

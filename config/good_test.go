@@ -77,7 +77,7 @@ func TestFourLines(t *testing.T) {
 		},
 		Bake: Bake{
 			OnWorse: "rollback", MinRequests: 50, Errors: 0.005, ErrorsFactor: 1.25,
-			Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01,
+			Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01, Every: 500 * time.Millisecond,
 		},
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)

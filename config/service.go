@@ -46,6 +46,7 @@ type reading struct {
 	hash, sticky    *value
 	keepFor         *value
 	health, bake    *value
+	probes          []value
 	preview         *value
 	previewPool     *value
 	releases        []value // that pools expect
@@ -110,6 +111,7 @@ func (s *reading) whole(v value) {
 	s.checkFiles()
 	s.checkChecks()
 	s.checkBake()
+	s.checkProbes()
 	s.chooseLive()
 	s.checkPreview(v)
 	s.claimRoutes(v)

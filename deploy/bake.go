@@ -13,6 +13,8 @@ import (
 type BakeControl interface {
 	Observed
 	BakeFigures(service string, b *control.Bake) (old, new judge.Sample)
+	Waiting(service, pool string) judge.Histogram
+	Prober
 	RollBackBake(ctx context.Context, service, id string, end control.BakeEnd) (*control.Operation, error)
 	EndBake(service, id string, end control.BakeEnd) error
 	StickBake(service, id, worse, stuck string) error
@@ -44,6 +46,8 @@ func (b bakeTrial) trial() Trial {
 		ID: b.service.Name + "/" + b.ID, Rules: b.Rules, Bursts: b.Bursts, Ends: b.Ends,
 		Figures: func() (old, new judge.Sample) { return b.control.BakeFigures(b.service.Name, b.Bake) },
 		Health:  func() (old, new judge.Health) { return b.service.Standing(b.From.Pool), b.service.Standing(b.To.Pool) },
+		Waiting: func() (old, new judge.Histogram) { return old, b.control.Waiting(b.service.Name, b.To.Pool) },
+		Probing: probesOf(b.control, b.service, b.From.Pool, b.To.Pool),
 		Worse:   b.worse, Over: b.over,
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"sluice/control"
 	"sluice/healthcheck"
 	"sluice/judge"
+	"sluice/proxy"
 )
 
 // oven is a control of one service that bakes. It does what it is told, and writes that down.
@@ -71,6 +72,15 @@ func (o *oven) happens(what func()) {
 	what()
 	close(o.news)
 	o.news = make(chan struct{})
+}
+
+func (o *oven) Waiting(string, string) (none judge.Histogram) { return none }
+
+// Probe is answered at once, by both releases as by the ones that they are.
+func (o *oven) Probe(_ context.Context, _, pool string, _ *proxy.Figures, what *proxy.Probe) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = append(o.done, "probe "+pool+" "+what.Target)
 }
 
 func (o *oven) BakeFigures(string, *control.Bake) (old, new judge.Sample) {

@@ -20,6 +20,10 @@ type Trial struct {
 	Figures func() (old, new judge.Sample)
 	// Health is how the backends of both are. Falls is left to the watch.
 	Health func() (old, new judge.Health)
+	// Waiting is how long requests have waited that neither has answered yet; nil: nobody knows.
+	Waiting func() (old, new judge.Histogram)
+	// Probing goes on for as long as the trial is listed.
+	Probing Probing
 	// Worse is called at each look at which the new release is worse, for as long as the trial is listed.
 	Worse func(context.Context, judge.Verdict)
 	// Over is called at the end of one that is not worse, for as long as the trial is listed.
@@ -54,6 +58,7 @@ type Watches struct {
 type watch struct {
 	Trial
 	test     *judge.Test
+	probing  *probing  // nil: nothing is asked
 	due      time.Time // its next look
 	old, new judge.Health
 }
@@ -78,30 +83,41 @@ func (ws *Watches) run(ctx context.Context) {
 	defer ws.running.Done()
 	for ctx.Err() == nil {
 		news := ws.seen.Watch()
-		ws.list()
+		ws.list(ctx)
 		sleep(ctx, news, ws.look(ctx))
 	}
+	ws.forget(nil)
 }
 
 // list takes in what the State has, and forgets what it has no more.
-func (ws *Watches) list() {
+func (ws *Watches) list(ctx context.Context) {
 	s, still := ws.seen.State(), map[string]*watch{}
 	for _, source := range ws.sources {
 		for _, t := range source(s) {
 			w := ws.going[t.ID]
 			if w == nil {
-				w = begin(t, ws.now())
+				w = begin(ctx, t, ws.now())
 			}
 			w.Trial = t // its functions may be of a newer State
 			w.attend()
 			still[t.ID] = w
 		}
 	}
+	ws.forget(still)
+}
+
+// forget keeps only those that are still listed.
+func (ws *Watches) forget(still map[string]*watch) {
+	for id, w := range ws.going {
+		if still[id] == nil {
+			w.probing.stop()
+		}
+	}
 	ws.going = still
 }
 
-func begin(t Trial, at time.Time) *watch {
-	w := &watch{Trial: t, test: judge.New(t.Rules)}
+func begin(ctx context.Context, t Trial, at time.Time) *watch {
+	w := &watch{Trial: t, test: judge.New(t.Rules), probing: t.Probing.start(ctx)}
 	w.test.Before(t.Bursts)
 	w.old, w.new = t.Health()
 	w.next(at)
@@ -143,6 +159,10 @@ func (w *watch) next(at time.Time) {
 }
 
 func (w *watch) look(ctx context.Context, at time.Time) {
+	w.probing.tell(w.test)
+	if w.Waiting != nil {
+		w.test.Waiting(w.Waiting())
+	}
 	old, new := w.Figures()
 	over, judged := !w.Ends.IsZero() && !at.Before(w.Ends), w.test.Look
 	if over {
