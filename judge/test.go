@@ -234,7 +234,10 @@ func (t *Test) times(new, old count, usual time.Duration) (now, then witness) {
 // slowest is the least of f for all times that the quantile of the old release may have; it is not looked for where the
 // most likely one is below enough already. Below the quickest and above the slowest answer nothing changes at the old one.
 func slowest(f func(time.Duration) float64, old *Histogram, usual time.Duration, enough float64) float64 {
-	found := min(f(usual), f(Lowest(Buckets-1)))
+	found := f(usual)
+	if found >= enough {
+		found = min(found, f(Lowest(Buckets-1)))
+	}
 	for b := 0; b < Buckets-1 && found >= enough; b++ {
 		if old[b] == 0 && old[b+1] == 0 {
 			continue
