@@ -88,12 +88,16 @@ func (s *logSum) log() float64 { return s.most + math.Log(s.sum) }
 // exceeds is the evidence, as a logarithm, against "the new share is at most what bound makes of the old share", whatever
 // the old share is, but for that it is at most most. For each share that the old one may have, one gambler bets that the
 // new one is above the bound, and with what he has then that the old one is below. For the share that is the true one this
-// is a martingale, and the poorest of all gamblers is not richer (Ramdas et al. 2022, on e-processes). Where what he has is
-// below enough for one of them anyway, the poorest is not looked for.
+// is a martingale, and the poorest of all gamblers is not richer (Ramdas et al. 2022, on e-processes). Where it is clear that
+// he has less than enough, he is not looked for.
 func exceeds(new, old witness, bound func(float64) float64, most, enough float64) float64 {
+	likely := min(most, old.share())
+	if new.share() <= bound(likely) {
+		return 0 // who bets on this share has lost both bets
+	}
 	has := func(q float64) float64 { return new.above(bound(q)) + old.below(q) }
-	if likely := has(min(most, old.share())); likely < enough {
-		return likely
+	if won := has(likely); won < enough {
+		return won
 	}
 	return least(func(x float64) float64 { return has(most / (1 + math.Exp(-x))) })
 }

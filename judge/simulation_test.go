@@ -248,7 +248,7 @@ func simulate(w watched, sc *scenario, rate float64, runs int) *cell {
 // TestSimulatedDeployments: how often a release is called worse, and after how long. Where nothing is worse that is a false
 // alarm, and there are fewer of them than the rules allow. The table of docs/judging.md is what this finds.
 func TestSimulatedDeployments(t *testing.T) {
-	bakes, canaries := 120, 30
+	bakes, canaries := 80, 20
 	if testing.Short() || raced {
 		bakes, canaries = 8, 1
 	}

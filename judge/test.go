@@ -205,7 +205,10 @@ func (t *Test) taken(p *pair) (old, new Histogram) {
 // slower is how likely it is, at most, that a quantile would ever look so much slower by chance.
 func (t *Test) slower(new, old *Histogram, q float64) float64 {
 	weight := forLatency / float64(len(t.rules.Quantiles))
-	usual := old.Quantile(q)
+	usual := old.within(q)
+	if new.over(t.rules.slowest(usual)).share() <= 1-q {
+		return 1
+	}
 	enough, found := t.enough(weight), math.Inf(1)
 	for _, without := range []bool{false, true} {
 		has := func(x time.Duration) float64 {
@@ -250,7 +253,19 @@ func slowest(f func(time.Duration) float64, old *Histogram, usual time.Duration,
 	return found
 }
 
-// over is how many answers took longer than a time. Within a bucket they are taken to be spread evenly.
+// within is the time in which a share of the answers came. Within a bucket they are taken to be spread evenly.
+func (h *Histogram) within(q float64) time.Duration {
+	left := q * float64(h.Count())
+	for b, k := range h[:Buckets-1] {
+		if n := float64(k); n > 0 && left <= n {
+			return Lowest(b) + time.Duration(left/n*float64(Lowest(b+1)-Lowest(b)))
+		}
+		left -= float64(k)
+	}
+	return Lowest(Buckets - 1)
+}
+
+// over is how many answers took longer than a time.
 func (h *Histogram) over(d time.Duration) count {
 	b := Bucket(d)
 	above := float64(h.From(b + 1))
@@ -291,7 +306,7 @@ func (t *Test) asQuick(p *pair) bool {
 	}
 	q := t.rules.Quantiles[0]
 	old, new := t.taken(p)
-	usual := old.Quantile(q)
+	usual := old.within(q)
 	return slowest(func(x time.Duration) float64 {
 		now, then := t.times(new.over(t.rules.slowest(x)), old.over(x), usual)
 		return now.below(1-q) + then.above(1-q)
