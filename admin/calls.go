@@ -41,6 +41,9 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request, _ arguments) err
 func (s *Server) now() control.Status {
 	status := s.opts.Controller.Status()
 	status.Draining = status.Draining || s.stopping.Load()
+	for i := range status.Services {
+		status.Services[i].Rollout = s.briefRollout(status.Services[i].Name)
+	}
 	return status
 }
 

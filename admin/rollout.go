@@ -44,6 +44,18 @@ func (s *Server) rollout(w http.ResponseWriter, _ *http.Request, a arguments) er
 	return nil
 }
 
+// briefRollout is the latest rollout of a service for its status, or nil.
+func (s *Server) briefRollout(service string) *control.RolloutStatus {
+	if s.opts.Rollouts == nil {
+		return nil
+	}
+	held, err := s.opts.Rollouts.Find(service, "")
+	if err != nil {
+		return nil
+	}
+	return held.Brief()
+}
+
 func (s *Server) knows(service string) bool {
 	for _, svc := range s.opts.Controller.Status().Services {
 		if svc.Name == service {

@@ -22,7 +22,8 @@ type Line struct {
 
 // Progress is how far an operation is.
 type Progress struct {
-	Elapsed  float64                   `json:"elapsed_ms"` // since the call
+	Made     string                    `json:"made,omitempty"` // what has been done, with the first line: the wait is for what that leaves behind
+	Elapsed  float64                   `json:"elapsed_ms"`     // since the call
 	Inside   int                       `json:"inside"`
 	InsideBy map[drain.Class]int       `json:"inside_by,omitempty"`
 	EndsBy   map[drain.Class]time.Time `json:"ends_by,omitempty"` // when each class is over at the latest
@@ -51,9 +52,9 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, op Operation, wa
 	began := s.opts.Now()
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()
-	for !isOver(op) && ctx.Err() == nil {
+	for made := op.Receipt().String(); !isOver(op) && ctx.Err() == nil; made = "" {
 		far := progress(op.Inside(wait.items), s.opts.Now().Sub(began))
-		far.Bake = bakeOf(op)
+		far.Bake, far.Made = bakeOf(op), made
 		if out.write(Line{Progress: far}) != nil {
 			return
 		}

@@ -124,7 +124,11 @@ type Service struct {
 	Assets    []string // patterns of paths whose content never changes under one name
 	FailOpen  int      // percent of the ready backends; with fewer of them up, the checks are not believed. 0: they always are
 	Preview   *Preview // of the pool that is not live, or of the one it names; nil: there is none
+	Rollback  Rollback // the way back after a flip
+	Section   Section  // what the file says of it
 	Line      int      // where the file has it; 0 without a file
+
+	file string // which it was read from
 }
 
 // Pool is a named set of backends.

@@ -66,7 +66,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"bake.errors": fmt.Sprintf("%g%%", 100*s.Bake.Errors), "bake.errors_factor": fmt.Sprint(s.Bake.ErrorsFactor),
 		"bake.latency": map[bool]string{true: "on", false: offWord}[s.Bake.Latency], "bake.slower_by": showDuration(s.Bake.SlowerBy), "bake.slower_factor": fmt.Sprint(s.Bake.SlowerFactor),
 		"bake.every": showDuration(s.Bake.Every), "bake.falls": fmt.Sprint(s.Bake.Falls), "bake.false_alarms": fmt.Sprintf("%g%%", 100*s.Bake.FalseAlarms),
-		"preview.cookie": fmt.Sprint(Preview{}.Cookie), "files.index": defaultIndex,
+		"preview.cookie": fmt.Sprint(Preview{}.Cookie), "files.index": defaultIndex, "rollback": showDuration(s.Rollback.Window),
 		"slow_start": offIfZero(int(s.SlowStart)), "fail_open": offIfZero(s.FailOpen),
 	}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\| `([^`]*)` \\|").FindAllStringSubmatch(document(t), -1) {

@@ -76,6 +76,9 @@ func whole(t *testing.T, c *Config) {
 }
 
 func wholeService(t *testing.T, s *Service) {
+	if again, err := s.With(s.Section.Options()); err != nil || !again.Same(s) {
+		t.Errorf("with its own options %+v it is %+v, %v; it was %+v", s.Section, again, err, s)
+	}
 	live := false
 	for _, p := range s.Pools {
 		live = live || p.Name == s.Live

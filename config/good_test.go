@@ -79,6 +79,7 @@ func TestFourLines(t *testing.T) {
 			OnWorse: "rollback", MinRequests: 50, Errors: 0.005, ErrorsFactor: 1.25,
 			Latency: true, SlowerBy: 10 * time.Millisecond, SlowerFactor: 1.25, Falls: 3, FalseAlarms: 0.01, Every: 500 * time.Millisecond,
 		},
+		Rollback: Rollback{30 * time.Minute}, Section: Section{"backends": "['127.0.0.1:3000']", "max_body": "0B"}, file: "sluice.yaml",
 	}})
 	equal(t, "without listen", mustParse(t, "services: {web: {backends: [app:3000]}}").Listen, c.Listen)
 }
@@ -315,7 +316,10 @@ func TestTo(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := mustParse(t, "services: {default: {backends: [127.0.0.1:3000]}}")
-	file.File, file.Digest, file.Services[0].Line = "", c.Digest, 0
+	web := &file.Services[0]
+	file.File, file.Digest, web.Line, web.file = "", c.Digest, 0, ""
+	equal(t, "what a file would say of it", c.Services[0].Section, Section{"backends": `"127.0.0.1:3000"`, "max_body": "0B"})
+	web.Section = c.Services[0].Section
 	equal(t, "as the file would be", c, file)
 	other, _ := To("127.0.0.1:3001", "")
 	if c.Digest == other.Digest || len(c.Digest) != 64 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 )
 
 // maxFile is what a configuration may have in bytes: thousands of backends fit, and a wrong file, as a log or a disk
@@ -47,7 +48,7 @@ func To(backend, listen string) (*Config, error) {
 	b := Backend{Weight: defaultWeight}
 	in.value("--to", backend).address(&b)
 	c.Services = []Service{newService(defaultPool, 0)}
-	c.Services[0].Live = defaultPool
+	c.Services[0].Live, c.Services[0].Section = defaultPool, Section{"backends": strconv.Quote(backend), "max_body": showSize(0)}
 	c.Services[0].Pools = []Pool{{Name: defaultPool, Backends: []Backend{b}}}
 	if in.secure != nil {
 		in.secure.refuse("use --config with a file that has `tls:`", "an https listener needs certificates, which %s cannot name", "--listen")

@@ -13,7 +13,7 @@ const (
 
 // newService has every default that a service has before its pools are known.
 func newService(name string, line int) Service {
-	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Eject: defaultEject(), Bake: defaultBake(), Line: line}
+	return Service{Name: name, Path: defaultPath, Balance: defaultBalance, Health: defaultHealth(), Drain: defaultDrain(), Retry: defaultRetry(), Hold: defaultHold(), WhenDown: WhenDownFail, Eject: defaultEject(), Bake: defaultBake(), Rollback: defaultRollback(), Line: line}
 }
 
 func (v value) services(to *[]Service) {
@@ -62,6 +62,7 @@ func (v value) service() Service {
 	if v.object("write "+v.name+": {backends: [127.0.0.1:3000]}", s.fields()) {
 		s.whole(v)
 	}
+	s.Section, s.file = v.section(), v.in.file
 	return s.Service
 }
 
@@ -88,6 +89,7 @@ func (s *reading) fields() fields {
 		"files":           s.readFiles,
 		"assets":          func(v value) { s.assets = &v; v.patterns(&s.Assets) },
 		"preview":         s.readPreview,
+		"rollback":        func(v value) { v.rollback(&s.Rollback) },
 		"slow_start":      func(v value) { v.slowStart(&s.SlowStart) },
 		"fail_open":       func(v value) { v.failOpen(&s.FailOpen) },
 	}

@@ -76,6 +76,7 @@ func (in *input) whole(c *Config, file value) {
 	for i := range c.Services {
 		if s := &c.Services[i]; s.MaxBody == unsaid {
 			s.MaxBody = c.Limits.BodyBytes
+			s.Section["max_body"] = showSize(s.MaxBody)
 		}
 	}
 	in.checkSights(c)

@@ -12,7 +12,7 @@ import (
 
 // Blocker is one reason why a release may still be served.
 type Blocker struct {
-	Kind    string     `json:"kind"` // "backend", "inside", "pins", "held", "lease", "bake"
+	Kind    string     `json:"kind"` // "backend", "inside", "pins", "held", "lease", "bake", "process"
 	What    string     `json:"what"`
 	Ends    *time.Time `json:"ends,omitempty"`    // when it is over at the latest; left out: when somebody ends it
 	Unknown bool       `json:"unknown,omitempty"` // nobody can say of which release it is
@@ -25,7 +25,17 @@ func (c *Controller) blockers(svc *Service, release string) []Blocker {
 	all := svc.presences(release)
 	all = append(all, v.insiders(svc, release)...)
 	all = append(all, v.waiters(svc, release)...)
-	return append(all, v.state.leaseBlockers(svc.Name, release, v.at)...)
+	all = append(all, v.state.leaseBlockers(svc.Name, release, v.at)...)
+	return append(all, c.others()...)
+}
+
+// others are the processes that ran before this one. As a rule there is none: the state is locked until the last request of
+// its process is over.
+func (c *Controller) others() []Blocker {
+	if err := c.opts.Alone(); err != nil {
+		return []Blocker{{Kind: "process", Unknown: true, What: "an older Sluice may be at work: " + err.Error() + "; name a folder on a local disk as `state:`"}}
+	}
+	return nil
 }
 
 // presences are the backends that run the release, or may, and what may go back to it.
@@ -81,7 +91,7 @@ func (svc *Service) role(b *Backend) string {
 	case svc.arm(b.Pool()) != nil:
 		return ", and takes a share of the traffic"
 	case b.Pool() == svc.Previous:
-		return ", and a rollback goes to it"
+		return ", and a rollback goes to it" + svc.windowText()
 	}
 	return ""
 }

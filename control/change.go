@@ -66,8 +66,9 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 	}
 }
 
-// rollback makes the previous pool live again; of a service that is split it gives everything back to the live one: nobody
-// means by it to send all to what was only tried. One backend that is up is enough: a rollback is asked for when things burn.
+// rollback makes the previous pool live again, with the options and routes it had; of a service that is split it gives everything
+// back to the live one: nobody means by it to send all to what was only tried. One backend that is up is enough: a rollback is
+// asked for when things burn.
 func rollback(service string, want FlipWant, m moment) Change {
 	return func(s State) (State, error) {
 		svc, err := s.find(service, want.IfMatch)
@@ -96,13 +97,13 @@ func rollback(service string, want FlipWant, m moment) Change {
 		if err := svc.mayUse(p, want.Force); err != nil {
 			return s, err
 		}
-		return s.with(svc.flipped(p.Name, want.Release, m)), nil
+		return s.with(svc.flipped(p.Name, want.Release, m).restored(s, svc.Back, m)), nil
 	}
 }
 
 func (svc *Service) flipped(pool, release string, m moment) *Service {
-	next := *svc
-	next.Live, next.Previous, next.Split = pool, svc.Live, nil
+	next := *svc.asWritten()
+	next.Live, next.Previous, next.Back, next.Split = pool, svc.Live, svc.back(m.at), nil
 	next.Since, next.Cause, next.Bake = m.at, m.cause, svc.Bake.superseded(m)
 	next.Decided = &Decision{Value: pool, Release: release, File: svc.File.Live, At: m.at, Cause: m.cause}
 	return next.keepsNobody().judged()

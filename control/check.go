@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"reflect"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,8 @@ import (
 // check is the checking of one backend, from when it enters the State or leaves maint until it goes.
 type check struct {
 	key     Key
-	file    *config.Service
+	file    *config.Service // which the spec is from
+	spec    healthcheck.Spec
 	checker *healthcheck.Checker
 	stop    context.CancelFunc
 	results atomic.Uint64 // checks that ended
@@ -45,7 +47,7 @@ func (c *Controller) reconcile(s State, old map[Key]*check) map[Key]*check {
 		}
 		ch := old[b.Key]
 		switch {
-		case ch == nil || ch.file != svc.File:
+		case ch == nil || !ch.goesOn(svc, b):
 			ch = c.startCheck(svc, b)
 		case ch.incarnation != b.Incarnation:
 			ch.restart(b.Incarnation)
@@ -60,11 +62,16 @@ func (c *Controller) reconcile(s State, old map[Key]*check) map[Key]*check {
 	return next
 }
 
+// goesOn reports that the backend is still checked in the same way, be it that another part of its service has changed.
+func (ch *check) goesOn(svc *Service, b *Backend) bool {
+	return ch.file == svc.File || reflect.DeepEqual(ch.spec, specOf(&svc.File.Health, b))
+}
+
 func (c *Controller) startCheck(svc *Service, b *Backend) *check {
 	spec := specOf(&svc.File.Health, b)
 	ctx, stop := context.WithCancel(c.ctx)
 	ch := &check{
-		key: b.Key, file: svc.File, stop: stop, incarnation: b.Incarnation,
+		key: b.Key, file: svc.File, spec: spec, stop: stop, incarnation: b.Incarnation,
 		checker: healthcheck.NewChecker(c.pacer.Pace(c.opts.NewProber(spec)), spec, c.opts.Rand),
 	}
 	c.running.Add(1)
@@ -99,7 +106,7 @@ func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 		Interval: h.Interval, FastInterval: h.FastInterval, Timeout: h.Timeout, Rise: h.Rise, Fall: h.Fall,
 		JSON: h.Expect.JSON, Release: h.Release, AskedDrain: h.AppDrain, Schema: h.Schema, Spread: true,
 	}
-	if b.Network == config.NetworkRoot {
+	if b.Network == config.NetworkRoot { // looked at in any case: how else would its release be known?
 		spec.Type, spec.Off = healthcheck.OfFolder, false
 	}
 	for _, r := range h.Expect.Status {
@@ -108,10 +115,8 @@ func specOf(h *config.Health, b *Backend) healthcheck.Spec {
 	return spec
 }
 
-// unchecked says that nothing is asked of the backend. A folder is looked at in any case: how else would its release be known?
-func (ch *check) unchecked(b *Backend) bool {
-	return ch.file.Health.Off && b.Network != config.NetworkRoot
-}
+// unchecked says that nothing is asked of the backend.
+func (ch *check) unchecked() bool { return ch.spec.Off }
 
 // checkAddress is where the backend is checked: where it is, on another port if the file says so.
 func (b *Backend) checkAddress() string {

@@ -102,6 +102,7 @@ func (c *Controller) switchPool(ctx context.Context, service string, change Chan
 		if err := after.Services[service].mayUse(after.Services[service].Pool(r.To), false); err != nil && r.From != r.To {
 			r.Warning = "forced: " + err.Error()
 		}
+		r.cameBack(before.Services[service], after.Services[service])
 		r.baked(before.Services[service], after.Services[service])
 		r.endsSplit(before.Services[service], after.Services[service])
 	}

@@ -49,6 +49,8 @@ type Options struct {
 	// Secret signs the cookies of sticky services that name no file with one. Pins are good for as long as it stays the same.
 	// nil: one for this process.
 	Secret []byte
+	// Alone says why it is not sure that no other process with the same state still serves; nil, as its result: it is sure.
+	Alone func() error
 	// NewProber returns what checks a server; default healthcheck.New.
 	NewProber func(healthcheck.Spec) healthcheck.Prober
 	// Resolve finds what a name stands for; default: the DNS, as the configuration says.
@@ -72,6 +74,9 @@ func (o Options) withDefaults() Options {
 	if o.NewProber == nil {
 		o.NewProber = func(spec healthcheck.Spec) healthcheck.Prober { return healthcheck.New(spec, o.Now) }
 	}
+	if o.Alone == nil {
+		o.Alone = func() error { return nil }
+	}
 	if o.Resolve == nil {
 		d := o.Config.DNS
 		o.Resolve = names.New(names.Options{Servers: d.Servers, Timeout: d.Timeout, Family: names.Family(d.Family)}).Resolve
@@ -82,7 +87,7 @@ func (o Options) withDefaults() Options {
 // Event is something that happened and that somebody may want to read.
 type Event struct {
 	Time       time.Time
-	Kind       string // "change", "rollout", "bake", "bake_worse", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready", "preview"
+	Kind       string // "change", "rollout", "bake", "bake_worse", "health", "eject", "fail_open", "drain", "hold", "damage", "drift", "storage", "names", "unresolved", "rollback_ready", "rollback_not_ready", "rollback_expired", "preview"
 	Service    string
 	Pool       string
 	Backend    string
@@ -207,13 +212,14 @@ func (c *Controller) enter(b beginning, damage string) (*now, error) {
 	next.checks, next.watches = c.reconcile(b.state, nil), c.rewatch(b.state, nil)
 	c.expectVerdicts(next.state)
 	c.install(was, next)
-	c.running.Add(6)
+	c.running.Add(7)
 	go c.sweep()
 	go c.runEjector()
 	go c.heed()
 	go c.keepBaselines()
 	go c.whenDue(c.endDue)
 	go c.whenDue(c.endDueKeeps)
+	go c.whenDue(c.tellWindows())
 	return next, nil
 }
 

@@ -54,7 +54,7 @@ func (c *Controller) shifts(was, is State) []Event {
 	}
 	for _, name := range is.Order {
 		svc, old := is.Services[name], was.Services[name]
-		if e, tells := svc.readiness(old); svc != old && tells {
+		if e, tells := svc.readiness(old, at); svc != old && tells {
 			all = append(all, e)
 		}
 		before := old != nil && old.Pool(old.Live) != nil && old.failOpen()

@@ -120,7 +120,7 @@ func (old *Backend) goesOnAs(b *Backend) *Backend {
 		return b
 	}
 	next := *old
-	next.Name, next.Host, next.Weight, next.Max, next.Gone = b.Name, b.Host, b.Weight, b.Max, false
+	next.Name, next.Host, next.Weight, next.Max, next.HealthPort, next.Gone = b.Name, b.Host, b.Weight, b.Max, b.HealthPort, false
 	if next == *old {
 		return old
 	}

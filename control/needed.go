@@ -15,7 +15,8 @@ type ReleaseHold struct {
 }
 
 // HoldRelease tells whether a script may stop the servers of a release. They are needed while something is inside of them,
-// they take the traffic, or a rollback would go to them; the last for so long after the flip, where window is not zero.
+// they take the traffic, or a rollback would go to them and its window is not over. A window other than zero counts in place
+// of the service's own.
 func (c *Controller) HoldRelease(service, release string, window time.Duration) (ReleaseHold, error) {
 	v := c.view()
 	svc, err := v.state.find(service, nil)
@@ -30,7 +31,10 @@ func (c *Controller) HoldRelease(service, release string, window time.Duration) 
 func (v *view) needs(svc *Service, release string, window time.Duration) (hold bool, why string, until *time.Time) {
 	inside := append(v.insiders(svc, release), v.waiters(svc, release)...)
 	live, previous := svc.serving(release), svc.presentIn(svc.Previous, release)
-	end := svc.Since.Add(window)
+	end := svc.windowEnd()
+	if window > 0 && svc.Back != nil {
+		end = svc.Back.Since.Add(window)
+	}
 	switch {
 	case len(live) > 0:
 		return true, live[0].What, nil
@@ -47,13 +51,10 @@ func (v *view) needs(svc *Service, release string, window time.Duration) (hold b
 	if err := svc.mayUse(svc.Pool(svc.Previous), false); err != nil {
 		return false, "a rollback to it is refused: " + err.Error(), nil
 	}
-	if window == 0 {
-		return true, previous[0].What, nil
+	if !end.IsZero() && !end.After(v.at) {
+		return false, fmt.Sprintf("a rollback would go to it, but its window is over since %s", end.UTC().Format(time.RFC3339)), nil
 	}
-	if !end.After(v.at) {
-		return false, fmt.Sprintf("a rollback would go to it, but the flip was more than %s ago", window), nil
-	}
-	return true, previous[0].What, &end
+	return true, previous[0].What, timeOf(end)
 }
 
 // serving are the backends of the pools that new requests go to which run the release, or may.

@@ -200,6 +200,9 @@ func (r Receipt) what() string {
 	if r.Release != "" {
 		b.WriteString(" (release " + r.Release + ")")
 	}
+	if len(r.Options) > 0 {
+		b.WriteString(" with its options: " + optionsText(r.Options))
+	}
 	if r.Bakes > 0 {
 		fmt.Fprintf(&b, " to bake for %s", time.Duration(r.Bakes*float64(time.Second)))
 	}

@@ -65,7 +65,7 @@ func blocked(service, release string, all []Blocker) error {
 	}
 	r.What = fmt.Sprintf("release %s of %s cannot be retired: %s", release, service, list(words))
 	r.Hint = "end what is listed, or wait for it with --wait 15m"
-	if r.Kind == "uncertain" {
+	if r.Kind == "uncertain" && all[0].Kind != "process" {
 		r.Hint = "have each backend report its release (`release:` under `health`), or take it out of the file: what is not known may be " + release
 	}
 	return r

@@ -3,6 +3,7 @@ package control
 import (
 	"encoding/json"
 	"maps"
+	"time"
 )
 
 // Record is a step of what is kept beside the State about a service: it gets the State and what was recorded of the service
@@ -48,6 +49,33 @@ func (c *Controller) record(service string, step Record, cause Cause) (Entry, er
 	}
 	c.now.Store(&next)
 	return e, nil
+}
+
+// RolloutStatus is the latest rollout of a service, in short. It is filled in by those who know what the records mean.
+type RolloutStatus struct {
+	ID       string        `json:"id"`
+	Status   string        `json:"status"` // "running", "reverting", "stopped", "done", "reverted" or "aborted"
+	Why      string        `json:"why,omitempty"`
+	Pool     string        `json:"pool"`
+	Release  string        `json:"release,omitempty"`
+	Steps    []RolloutStep `json:"steps,omitempty"` // under way now
+	Finished int           `json:"finished"`        // backends that have it behind them
+	Of       int           `json:"of"`
+	By       string        `json:"by"`            // who asked for it
+	Who      string        `json:"who,omitempty"` // the command at work on it
+	Alive    bool          `json:"alive"`         // and whether that was heard of lately
+	Seen     time.Time     `json:"seen"`
+	Began    time.Time     `json:"began"`
+	Ended    *time.Time    `json:"ended,omitempty"`
+	Outcome  string        `json:"outcome"`        // all of it in one line
+	Next     string        `json:"next,omitempty"` // how to go on, where somebody has to
+}
+
+// RolloutStep is a step that is under way with one backend.
+type RolloutStep struct {
+	Backend string    `json:"backend"`
+	Step    string    `json:"step"`
+	Since   time.Time `json:"since"`
 }
 
 // Holds says whether new requests of the service wait while the operator has taken each backend out.

@@ -24,6 +24,8 @@ type saved struct {
 type savedService struct {
 	Live     *Decision               `json:"live,omitempty"`
 	Previous string                  `json:"previous,omitempty"`
+	Back     *Back                   `json:"way_back,omitempty"` // to Previous
+	Restored *Restored               `json:"restored,omitempty"`
 	Paused   *Pause                  `json:"paused,omitempty"`
 	Split    *Split                  `json:"split,omitempty"`
 	Retired  []Retirement            `json:"retired,omitempty"`
@@ -44,7 +46,7 @@ type savedBackend struct {
 func (s State) encode() ([]byte, error) {
 	out := saved{Format: savedFormat, Generation: s.Generation, File: s.Digest, Services: map[string]savedService{}, Leases: s.savedLeases(), Rollouts: s.Rollouts, Keys: s.Keys}
 	for name, svc := range s.Services {
-		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Split != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
+		if one := svc.decisions(); one.Live != nil || one.Previous != "" || one.Paused != nil || one.Restored != nil || one.Split != nil || one.Bake != nil || len(one.Retired) > 0 || len(one.Backends) > 0 {
 			out.Services[name] = one
 		}
 	}
@@ -52,7 +54,7 @@ func (s State) encode() ([]byte, error) {
 }
 
 func (svc *Service) decisions() savedService {
-	out := savedService{Live: svc.Decided, Previous: svc.Previous, Paused: svc.Paused, Split: svc.Split, Retired: svc.Retired.list(), Bake: svc.Bake, Backends: map[string]savedBackend{}}
+	out := savedService{Live: svc.Decided, Previous: svc.Previous, Back: svc.Back, Restored: svc.Restored, Paused: svc.Paused, Split: svc.Split, Retired: svc.Retired.list(), Bake: svc.Bake, Backends: map[string]savedBackend{}}
 	for _, p := range svc.Pools {
 		for _, b := range p.Backends {
 			if b.Decided != nil {
@@ -119,7 +121,7 @@ func join(s State, old saved, at time.Time, cause Cause) (State, []resolution) {
 			j.ended(name, "the file has no service %s any more: what was decided on it is dropped", name)
 			continue
 		}
-		s = s.with(j.service(svc, old.Services[name]))
+		s = s.with(j.service(s, svc, old.Services[name]))
 	}
 	return s, j.ends
 }
@@ -135,7 +137,7 @@ func (j *joiner) ended(service, format string, args ...any) {
 	j.ends = append(j.ends, resolution{service: service, text: fmt.Sprintf(format, args...)})
 }
 
-func (j *joiner) service(svc *Service, old savedService) *Service {
+func (j *joiner) service(s State, svc *Service, old savedService) *Service {
 	next := *svc
 	next.Previous = j.previous(svc, old.Previous)
 	if d := old.Live; d != nil {
@@ -144,11 +146,12 @@ func (j *joiner) service(svc *Service, old savedService) *Service {
 	if next.Previous == next.Live {
 		next.Previous = ""
 	}
+	next.Back = j.back(&next, old)
 	next.Bake = j.bake(&next, old.Bake)
 	next.Retired = retirements(old.Retired)
 	next.Paused = j.pause(svc.Name, old.Paused)
 	next.Split = j.split(&next, old.Split)
-	out := &next
+	out := j.restored(s, &next, old.Restored)
 	for _, name := range sortedKeys(old.Backends) {
 		out = j.backend(out, old.Backends[name])
 	}

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"time"
 
 	"sluice/healthcheck"
 )
@@ -103,10 +104,10 @@ func (svc *Service) schemaStatus() *SchemaStatus {
 }
 
 // readiness tells when a rollback has become possible, or is no longer, since before.
-func (svc *Service) readiness(before *Service) (Event, bool) {
-	is, was := svc.rollbackStatus(), RollbackStatus{}
+func (svc *Service) readiness(before *Service, at time.Time) (Event, bool) {
+	is, was := svc.rollbackAt(at), RollbackStatus{}
 	if before != nil {
-		was = before.rollbackStatus()
+		was = before.rollbackAt(at)
 	}
 	if is.Ready == was.Ready {
 		return Event{}, false

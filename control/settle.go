@@ -55,7 +55,7 @@ func (c *Controller) unsettled(service, pool string, looks map[*check]uint64) []
 			first = ch.results.Load()
 			looks[ch] = first
 		}
-		if !settled(b, ch.checker.Latest(), ch.results.Load()-first, ch.unchecked(b)) {
+		if !settled(b, ch.checker.Latest(), ch.results.Load()-first, ch.unchecked()) {
 			open = append(open, ch)
 		}
 	}

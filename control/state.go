@@ -39,9 +39,12 @@ var ErrUnchanged = errors.New("control: nothing to change")
 // Service is one service in a State.
 type Service struct {
 	Name     string
-	File     *config.Service // what the file says
+	File     *config.Service // what holds: what the file says, or what a rollback brought back
+	Written  *config.Service // what the file says
 	Live     string          // the pool that takes the traffic
 	Previous string          // the pool that took it before; empty: there was none
+	Back     *Back           // the way to Previous; nil: there is none
+	Restored *Restored       // what a rollback brought back beside Live; nil: nothing
 	Decided  *Decision       // on Live; nil: nobody decided, the file's word holds
 	Since    time.Time       // when Live became so
 	Cause    Cause           // of that
@@ -212,7 +215,7 @@ func fromFile(cfg *config.Config, at time.Time, cause Cause) State {
 }
 
 func serviceFromFile(file *config.Service) *Service {
-	svc := &Service{Name: file.Name, File: file, Live: file.Live}
+	svc := &Service{Name: file.Name, File: file, Written: file, Live: file.Live}
 	for i := range file.Pools {
 		svc.Pools = append(svc.Pools, poolFromFile(&file.Pools[i]).gather(file.Name))
 	}

@@ -71,7 +71,8 @@ type ServiceStatus struct {
 	// Schema is the newest that any backend said of the database; nil: none does.
 	Schema *SchemaStatus `json:"schema,omitempty"`
 	// Bake is the bake that goes on, or the latest one if the live pool is the same since its end; nil: there is none.
-	Bake *BakeStatus `json:"bake,omitempty"`
+	Bake    *BakeStatus    `json:"bake,omitempty"`
+	Rollout *RolloutStatus `json:"rollout,omitempty"` // the latest; nil: it was never rolled
 }
 
 // HoldStatus is what waits for a backend, and what became of all that waited since the process began.
@@ -115,6 +116,11 @@ type RollbackStatus struct {
 	Release string `json:"release,omitempty"`
 	Why     string `json:"why"`              // "2/2 healthy, schema ok", or why not
 	Schema  string `json:"schema,omitempty"` // "ok" or "refused"; empty: the pool says nothing of it
+	// State is "ready", "not_ready", or "expired": it would be made, but its window is over, so that the servers may be stopped.
+	State   string     `json:"state"`
+	Expires *time.Time `json:"expires,omitempty"` // when the window is over, or was; left out: with the next flip
+	Options []string   `json:"options,omitempty"` // which would come back too, as the file says something else by now
+	Missing string     `json:"missing,omitempty"` // which could not, and why
 }
 
 // PoolStatus is one pool.
@@ -225,7 +231,7 @@ type SchemaRange struct {
 
 // Drift is a place where what was decided differs from what the file says.
 type Drift struct {
-	What    string `json:"what"` // "live", "backend blue/10.0.0.1:3000"
+	What    string `json:"what"` // "live", "backend blue/10.0.0.1:3000", "option max_body"
 	Decided string `json:"decided"`
 	File    string `json:"file"`
 	Why     string `json:"why"` // "flipped by operator 3m ago"
@@ -266,6 +272,8 @@ type Receipt struct {
 	// Shares are what each pool takes of the new visitors, in percent; of a split.
 	Shares  map[string]float64 `json:"shares,omitempty"`
 	Warning string             `json:"warning,omitempty"` // what the operator should know of it, as that no backend is left
+	// Options are those that a rollback brought back with the release, against what the file says.
+	Options []Drift `json:"options,omitempty"`
 	// Drain is what became of what was inside; nil when nothing was drained or the drain still runs.
 	Drain  *drain.Report `json:"drain,omitempty"`
 	Inside []drain.Item  `json:"inside,omitempty"` // what is still inside, while not done: the oldest thousand

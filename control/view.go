@@ -66,7 +66,7 @@ func (v *view) service(svc *Service) ServiceStatus {
 	out := ServiceStatus{
 		Name: svc.Name, Hosts: svc.File.Hosts, Path: svc.File.Path, Live: svc.Live, Previous: svc.Previous,
 		Release: svc.Pool(svc.Live).releases(), Since: svc.Since, Cause: svc.Cause,
-		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: svc.rollbackStatus(), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Split: v.split(svc), Queue: v.queue(svc), Preview: v.previewed(svc), Bake: v.bake(svc),
+		Schema: svc.schemaStatus(), Retired: svc.retiredNames(), Rollback: v.rollback(svc), Drift: v.drift(svc), Traffic: v.traffic(svc.Name), Hold: v.hold(svc), Sticky: v.sticky(svc), Split: v.split(svc), Queue: v.queue(svc), Preview: v.previewed(svc), Bake: v.bake(svc),
 	}
 	for k := range v.gates {
 		if k.Service == svc.Name {
@@ -226,7 +226,7 @@ func (v *view) drift(svc *Service) []Drift {
 			}
 		}
 	}
-	return all
+	return append(all, svc.Restored.drift(v.at)...)
 }
 
 func (v *view) difference(what, file string, d *Decision) Drift {

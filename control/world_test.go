@@ -139,6 +139,7 @@ type world struct {
 	servers *servers
 	dns     *fakeDNS
 	proxy   *proxy.Proxy
+	alone   func() error
 	c       *Controller
 
 	mu     sync.Mutex
@@ -222,7 +223,7 @@ func poolOf(name, addresses string) config.Pool {
 func (w *world) start() error {
 	w.proxy = proxy.New(proxy.Timeouts{}, nil)
 	w.c = New(Options{
-		Config: w.cfg, Proxy: w.proxy, Journal: w.disk, Event: w.hear, Rand: func() float64 { return 0.5 },
+		Config: w.cfg, Proxy: w.proxy, Journal: w.disk, Alone: w.alone, Event: w.hear, Rand: func() float64 { return 0.5 },
 		NewProber: w.prober,
 		Resolve:   w.dns.resolve,
 	})

@@ -91,7 +91,7 @@ func (rs *Rollouts) busy(r Rollout) error {
 	what := fmt.Sprintf("rollout %s of %s goes on since %s, by %s (%s, heard of %s ago)", r.ID, r.Service, r.Began.UTC().Format(time.DateTime+" UTC"), r.Cause.By, r.Holder.Who, heard)
 	hint := fmt.Sprintf("wait for its end: `sluice rollout %s --show`", r.Service)
 	if !rs.alive(r) {
-		hint = fmt.Sprintf("its command is gone: go on with `sluice rollout %s --resume %s --exec CMD`, or give it up with `sluice rollout %s --abort %s`", r.Service, r.ID, r.Service, r.ID)
+		hint = "its command is gone: " + r.ways()
 	}
 	return &control.Refusal{Kind: "conflict", What: what, Hint: hint}
 }

@@ -18,7 +18,7 @@ func (e *LockedError) Error() string {
 	if e.PID > 0 {
 		who = fmt.Sprintf("another sluice (pid %d)", e.PID)
 	}
-	return fmt.Sprintf("%s uses the state in %s; stop it first, or give this one a folder of its own with `state:`", who, e.Dir)
+	return fmt.Sprintf("%s uses the state in %s; stop it first and wait for its last request, or give this one a folder of its own with `state:`", who, e.Dir)
 }
 
 // DamagedError says that a state was saved here but no generation of it can be used. Nothing in the folder was changed.

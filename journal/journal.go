@@ -15,7 +15,7 @@
 //	history.1.jsonl … .4.jsonl older records, .4 the oldest
 //	history.trimmed            the last record that gave way to newer ones: what is kept carries on from it
 //	secret                     signs cookies; made when it is first asked for
-//	lock                       locked by the one process that uses the folder; holds its pid
+//	lock                       locked, as the folder itself, by the one process that uses it; holds its pid
 package journal
 
 import (
@@ -44,7 +44,7 @@ const (
 // and each waits for the disk.
 type Journal struct {
 	dir  string
-	lock *os.File
+	lock *lock
 
 	mu         sync.Mutex
 	disk       disk
@@ -248,7 +248,7 @@ func (j *Journal) Close() {
 	defer j.mu.Unlock()
 	if !j.closed {
 		j.closed = true
-		j.lock.Close()
+		j.lock.close()
 	}
 }
 

@@ -89,7 +89,7 @@ func TestLockedByAnotherProcess(t *testing.T) {
 	if !errors.As(err, &locked) || locked.PID != cmd.Process.Pid {
 		t.Fatalf("Open beside process %d: %v", cmd.Process.Pid, err)
 	}
-	want := fmt.Sprintf("another sluice (pid %d) uses the state in %s; stop it first, or give this one a folder of its own", locked.PID, dir)
+	want := fmt.Sprintf("another sluice (pid %d) uses the state in %s; stop it first and wait for its last request, or give this one a folder of its own", locked.PID, dir)
 	if !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("error %q", err)
 	}
@@ -101,6 +101,51 @@ func TestLockedByAnotherProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, dir) // the lock went with the process
+}
+
+// TestLockedThoughItsFileIsGone: whoever removes the lock of a process that is still at work does not open the folder to
+// another one, which would know nothing of what the first still serves.
+func TestLockedThoughItsFileIsGone(t *testing.T) {
+	dir := filled(t, 1)
+	cmd, stdin, _ := spawn(t, "hold", dir)
+	for range 2 {
+		if err := os.Remove(filepath.Join(dir, "lock")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(dir)
+		if locked := (*LockedError)(nil); !errors.As(err, &locked) {
+			t.Fatalf("Open beside process %d, without its lock file: %v", cmd.Process.Pid, err)
+		}
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	stdin.Close()
+	j, _, _ := open(t, dir)
+	if err := j.Alone(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFolderThatCannotBeLocked: where the file system locks files alone, Sluice starts, and says that it is not sure.
+func TestFolderThatCannotBeLocked(t *testing.T) {
+	l, err := takeLocks(t.TempDir(), func(f *os.File) error {
+		if info, err := f.Stat(); err != nil || info.IsDir() {
+			return syscall.EBADF
+		}
+		return flock(f)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := &Journal{dir: "/state", lock: l}
+	if err := j.Alone(); err == nil || err.Error() != "the file system of /state cannot lock a folder (bad file descriptor)" {
+		t.Errorf("%v", err)
+	}
+	l.close()
+	_, err = takeLocks(t.TempDir(), func(*os.File) error { return syscall.ENOLCK })
+	if err == nil || !strings.Contains(err.Error(), "set `state:` to a folder on a local disk") {
+		t.Errorf("no locks at all: %v", err)
+	}
 }
 
 // TestKilledTwentyTimes kills a process that saves without pause, at instants that differ, and looks each time.

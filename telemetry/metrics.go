@@ -70,7 +70,8 @@ var (
 	poolRequests     = describe("pool_requests_total", "Requests that ended at the pool, by first digit of the status; none: without a whole answer, by the backend's fault. Without those that a client left or a drain cut.", "service", "pool", "code")
 	poolResets       = describe("pool_resets_total", "Round trips that failed by the backend's fault and were made good by another.", "service", "pool")
 	poolLive         = describe("pool_live", "1 for the pool that takes its service's requests.", "service", "pool", "release")
-	rollbackReady    = describe("rollback_ready", "1 while a rollback would be made if it was asked for.", "service")
+	rollbackReady    = describe("rollback_ready", "1 while a rollback would be made if it was asked for, and its window is not over.", "service")
+	rollbackWindow   = describe("rollback_window_end_seconds", "When the window of the rollback is over or was, as a Unix time; left out where it ends with the next flip alone.", "service")
 	generation       = describe("generation", "Counts decisions; it survives restarts.")
 	connections      = describe("connections", "Connections of clients that are open.")
 	accessLogDropped = describe("access_log_dropped_total", "Lines of the access log that could not be written.")
@@ -96,6 +97,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		gauge(ch, rollbackReady, truth(svc.Rollback.Ready), svc.Name)
 		collectPreview(ch, svc.Name, svc.Preview)
+		if end := svc.Rollback.Expires; end != nil {
+			gauge(ch, rollbackWindow, float64(end.Unix()), svc.Name)
+		}
 		collectHold(ch, svc.Name, &svc.Hold)
 		collectQueue(ch, svc.Name, svc.Queue)
 		collectBake(ch, svc.Name, svc.Bake)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -24,6 +25,7 @@ type progressView struct {
 	table insideView
 
 	bake  *control.BakeStatus // as it stood last; nil: none is waited for
+	made  string              // what has been done: of a rollback that is said at once
 	drawn int                 // lines that stand on the terminal
 	spoke bool                // a line was written
 	said  time.Duration       // when that was, since began
@@ -69,6 +71,11 @@ func (v *progressView) update(p admin.Progress) {
 	if p.Bake != nil {
 		v.bake = p.Bake
 	}
+	if v.verb != "rollback" {
+		p.Made = ""
+	} else if p.Made != "" {
+		v.made, elapsed = p.Made, max(elapsed, firstLine)
+	}
 	if v.errTTY {
 		v.draw(p, time.Now())
 		return
@@ -81,7 +88,7 @@ func (v *progressView) update(p admin.Progress) {
 		json.NewEncoder(v.err).Encode(admin.Line{Progress: &p})
 		return
 	}
-	fmt.Fprintln(v.err, v.line(p))
+	fmt.Fprintln(v.err, cmp.Or(p.Made, v.line(p)))
 }
 
 // say writes a line of its own, where lines are read by people.
@@ -129,6 +136,9 @@ func (v *progressView) clear() {
 // picture has fewer lines than the terminal, and none that it would have to break.
 func (v *progressView) picture(p admin.Progress, now time.Time, width, height int) []string {
 	lines := []string{endCut(v.headline(p), width-1)}
+	if v.made != "" {
+		lines = append([]string{endCut(v.made, width-1)}, lines...)
+	}
 	if p.Bake != nil {
 		lines = append(lines, endCut("bake "+bakeText(p.Bake, now), width-1))
 	}

@@ -7,15 +7,6 @@ import (
 	"sluice/control"
 )
 
-// readyRollback is "READY → v41 (blue), 2/2 healthy, schema ok".
-func (v statusView) readyRollback(r control.RollbackStatus) string {
-	to := r.Pool
-	if r.Release != "" {
-		to = r.Release + " (" + r.Pool + ")"
-	}
-	return fmt.Sprintf("%s → %s, %s", v.green("READY"), to, r.Why)
-}
-
 // schema is "schema    812, says blue/10.0.0.1:3000; blue 808-830, green 813-840 not for 812"; nothing where nobody speaks
 // of it.
 func (v statusView) schema(w io.Writer, s *control.ServiceStatus) {

@@ -32,15 +32,6 @@ func TestSchemaView(t *testing.T) {
 			t.Errorf("%q, want %q", b.String(), row.want)
 		}
 	}
-	for want, r := range map[string]control.RollbackStatus{
-		"READY → v41 (blue), 2/2 healthy, schema ok":      {Ready: true, Pool: "blue", Release: "v41", Why: "2/2 healthy, schema ok"},
-		"READY → blue, 2/2 healthy":                       {Ready: true, Pool: "blue", Why: "2/2 healthy"},
-		"NOT READY to blue: blue is of a retired release": {Pool: "blue", Why: "blue is of a retired release"},
-	} {
-		if got := (statusView{}).rollback(r); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-	}
 }
 
 func TestBlockersView(t *testing.T) {

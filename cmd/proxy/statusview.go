@@ -39,6 +39,7 @@ func (v statusView) service(w io.Writer, s *control.ServiceStatus) {
 	fmt.Fprintf(w, "  traffic   %s\n", v.traffic(s))
 	v.bake(w, s.Bake)
 	v.schema(w, s)
+	v.rollout(w, s.Rollout)
 	if len(s.Retired) > 0 {
 		fmt.Fprintf(w, "  retired   %s\n", safe(strings.Join(s.Retired, ", ")))
 	}
@@ -96,20 +97,6 @@ func causeText(c control.Cause) string {
 		text += ": " + safe(c.Note)
 	}
 	return text
-}
-
-func (v statusView) rollback(r control.RollbackStatus) string {
-	if r.Ready {
-		return v.readyRollback(r)
-	}
-	to := ""
-	if r.Pool != "" {
-		to = " to " + r.Pool
-	}
-	if r.Release != "" {
-		to += " (release " + r.Release + ")"
-	}
-	return v.yellow("NOT READY") + to + ": " + r.Why
 }
 
 func (v statusView) traffic(s *control.ServiceStatus) string {

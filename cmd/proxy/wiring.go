@@ -174,7 +174,7 @@ func (p *process) startControl() error {
 		return err
 	}
 	p.control = control.New(control.Options{
-		Config: p.config, Secret: secret, Proxy: p.proxy, Journal: p.journal, Event: p.events.Control, Version: p.version, Clock: &p.clock,
+		Config: p.config, Secret: secret, Proxy: p.proxy, Journal: p.journal, Alone: p.journal.Alone, Event: p.events.Control, Version: p.version, Clock: &p.clock,
 	})
 	p.proxy.AppDrain = p.control.AppDrain
 	p.onClose(p.control.Close)
