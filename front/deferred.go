@@ -1,12 +1,7 @@
 package front
 
 import (
-	"bufio"
-	"fmt"
-	"io"
 	"net"
-	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -60,39 +55,4 @@ func rawOf(l net.Listener) syscall.RawConn {
 		}
 	}
 	return nil
-}
-
-// opening reports whether a connection to one of the ports is being opened, as far as the kernel tells.
-func opening(ports []int) bool {
-	if len(ports) == 0 {
-		return false
-	}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		if f, err := os.Open(table); err == nil {
-			found := anyOpening(f, ports)
-			f.Close()
-			if found {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// anyOpening looks for a socket in the state SYN_RECV (3) with one of the local ports, in a table of the form
-// "0: 0100007F:1F90 0200007F:C350 03 …".
-func anyOpening(table io.Reader, ports []int) bool {
-	lines := bufio.NewScanner(table)
-	for lines.Scan() {
-		f := strings.Fields(lines.Text())
-		if len(f) < 4 || f[3] != "03" {
-			continue
-		}
-		for _, port := range ports {
-			if strings.HasSuffix(f[1], fmt.Sprintf(":%04X", port)) {
-				return true
-			}
-		}
-	}
-	return false
 }
