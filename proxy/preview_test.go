@@ -259,3 +259,29 @@ func TestRoutesOfPreviews(t *testing.T) {
 		}
 	}
 }
+
+// TestPreviewIsNotHeld: what visitors wait for is none of a tester's business, and neither is a queue of theirs.
+func TestPreviewIsNotHeld(t *testing.T) {
+	th := newTheatre(t)
+	th.service.Hold, th.service.Planned = true, true
+	th.service.Holds = Holds{Age: time.Minute, Requests: 10, Bytes: 1 << 20}
+	s, err := NewSnapshot(3, []*Service{th.service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	th.proxy.Swap(s)
+	visitor := th.ask("GET /shop HTTP/1.1\r\nHost: web.test\r\n\r\n")
+	waitFor(t, "the visitor waits", func() bool { return th.service.Room.Waiting().Inside == 1 })
+	for _, got := range []seen{th.look("GET", "http://green.test/shop", "", ""), th.look("GET", "http://web.test/shop", "peek="+th.pass("green", time.Hour), "")} {
+		if got.status != 200 || !strings.HasPrefix(got.body, "green") {
+			t.Errorf("%d %q", got.status, got.body)
+		}
+	}
+	served := *th.service
+	served.Hold = false
+	if s, err = NewSnapshot(4, []*Service{&served}); err != nil {
+		t.Fatal(err)
+	}
+	th.proxy.Swap(s)
+	visitor.has("HTTP/1.1 200")
+}
