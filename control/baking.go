@@ -240,7 +240,9 @@ func (c *Controller) saveBake(service, id string, step func(*Bake) *Bake) ([]Eve
 	next.state = was.state.with(&one)
 	said := one.Bake.event(&one, next.state.Generation, c.opts.Now())
 	cause := Cause{By: "bake", Via: "watch", Verb: "bake"}
-	if err := c.save(next.state, c.entry("bake", next.state.Generation, service, cause, said.Text)); err != nil {
+	e := c.entry("bake", next.state.Generation, service, cause, said.Text)
+	e.ID = id
+	if err := c.save(next.state, e); err != nil {
 		return nil, err
 	}
 	c.now.Store(&next)

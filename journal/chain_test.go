@@ -126,15 +126,21 @@ func TestChainOfATrimmedHistory(t *testing.T) {
 
 // TestChainOutlivesACrashInTheRotation dies at each step of a save that lets an old file go.
 func TestChainOutlivesACrashInTheRotation(t *testing.T) {
-	for k := 0; ; k++ {
-		dir := filled(t, 1)
-		j := rotating(t, dir, 60)
-		for j.history.size+500 < j.history.full {
-			if err := j.Append(record(0)); err != nil {
-				t.Fatal(err)
-			}
+	full := filled(t, 1)
+	j := rotating(t, full, 60)
+	for j.history.size+500 < j.history.full {
+		if err := j.Append(record(0)); err != nil {
+			t.Fatal(err)
 		}
-		seq, noted := j.Head()
+	}
+	seq, noted := j.Head()
+	j.Close()
+	for k := 0; ; k++ {
+		dir := filepath.Join(t.TempDir(), "state")
+		if err := os.CopyFS(dir, os.DirFS(full)); err != nil {
+			t.Fatal(err)
+		}
+		j := rotating(t, dir, 0)
 		steps := failAt(j, k, errDied, true)
 		err := j.Append([]byte(`"` + strings.Repeat("x", 500) + `"`))
 		j.Close()

@@ -78,18 +78,21 @@ func (v chainView) from(c control.Chain) string {
 	return fmt.Sprintf(" (entry %s)", grouped(c.SinceSeq))
 }
 
+// noted says what became of the hash that was given.
 func (v chainView) noted(w io.Writer, c control.Chain) {
+	if c.Noted == nil {
+		return
+	}
+	fmt.Fprintf(w, "noted %s\n", c.Noted.Hash)
 	switch n := c.Noted; {
-	case n == nil:
+	case !n.Found && c.Trimmed > 0:
+		fmt.Fprintf(w, "  %s; one up to %s may have had it, which gave way\n", v.red("no entry has it"), grouped(c.Trimmed))
 	case !n.Found:
-		fmt.Fprintf(w, "noted %s: %s\n", n.Hash, v.red("no entry has it"))
-		if c.Trimmed > 0 {
-			fmt.Fprintf(w, "  an entry up to %s may have had it, which gave way\n", grouped(c.Trimmed))
-		}
+		fmt.Fprintf(w, "  %s\n", v.red("no entry has it"))
 	case c.Break != nil && c.SinceSeq > n.Seq || c.SinceSeq == 0:
-		fmt.Fprintf(w, "noted %s: entry %s of %s, before a break\n", n.Hash, grouped(n.Seq), at(n.Time))
+		fmt.Fprintf(w, "  entry %s of %s, before a break\n", grouped(n.Seq), at(n.Time))
 	default:
-		fmt.Fprintf(w, "noted %s: entry %s of %s; %s\n", n.Hash, grouped(n.Seq), at(n.Time), v.green("nothing up to there was changed since"))
+		fmt.Fprintf(w, "  entry %s of %s; %s\n", grouped(n.Seq), at(n.Time), v.green("nothing up to there was changed since"))
 	}
 }
 
