@@ -227,3 +227,37 @@ func TestHashesInTheReceipt(t *testing.T) {
 		t.Error("the event log does not have the hash")
 	}
 }
+
+// TestVerdictOnTheChain: what a person reads of a chain that is whole, trimmed, broken, or not the one a hash was noted of.
+func TestVerdictOnTheChain(t *testing.T) {
+	since, hash := noon.Local(), strings.Repeat("ab", 32)
+	when := since.Format(time.DateTime)
+	rows := []struct {
+		why   string
+		chain control.Chain
+		want  string
+	}{
+		{"nothing yet", control.Chain{Unbroken: true}, "no entries\n"},
+		{"whole", control.Chain{Unbroken: true, Entries: 1204, First: 1, Last: 1204, SinceSeq: 1, Since: &since, Head: hash},
+			"1,204 entries, unbroken since " + when + "\nhead " + hash + "\n"},
+		{"trimmed, and noted", control.Chain{Unbroken: true, Entries: 1204, First: 813, Last: 2016, SinceSeq: 813, Since: &since, Trimmed: 812, Head: hash,
+			Noted: &control.Noted{Hash: hash, Found: true, Seq: 1999, Time: &since}},
+			"1,204 entries, unbroken since " + when + "\n  they are 813 to 2,016: the 812 older ones gave way to newer ones\nnoted " + hash +
+				"\n  entry 1,999 of " + when + "; nothing up to there was changed since\nhead " + hash + "\n"},
+		{"broken", control.Chain{Entries: 9, First: 1, Last: 12, SinceSeq: 8, Since: &since, Head: hash, Breaks: 2,
+			Break: &control.Break{Seq: 5, File: "history.jsonl", Line: 4, Why: "entry 4 is missing"}, Noted: &control.Noted{Hash: hash, Found: true, Seq: 3, Time: &since}},
+			"broken at entry 5: entry 4 is missing\n  history.jsonl, line 4; the first of 2 breaks\n9 entries, unbroken since " + when +
+				" (entry 8)\nnoted " + hash + "\n  entry 3 of " + when + ", before a break\nhead " + hash + "\n"},
+		{"broken at its end", control.Chain{Entries: 1, First: 1, Last: 1, Head: hash, Breaks: 1, Break: &control.Break{Seq: 1, File: "history.jsonl", Why: "entry 2 is missing at the end"}},
+			"broken at entry 1: entry 2 is missing at the end\n  history.jsonl\n1 entry, and the last are missing or damaged\nhead " + hash + "\n"},
+		{"another history", control.Chain{Entries: 2, First: 1, Last: 2, SinceSeq: 1, Since: &since, Head: hash, Noted: &control.Noted{Hash: hash}},
+			"2 entries, unbroken since " + when + "\nnoted " + hash + "\n  no entry has it\nhead " + hash + "\n"},
+	}
+	for _, row := range rows {
+		var out bytes.Buffer
+		chainView{}.write(&out, row.chain)
+		if out.String() != row.want {
+			t.Errorf("%s:\n%swant\n%s", row.why, out.String(), row.want)
+		}
+	}
+}
