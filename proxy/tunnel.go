@@ -126,6 +126,8 @@ func (t *tunnel) carry(w *way) {
 		p, err := w.from.Next()
 		failed := w.from
 		switch {
+		case err == io.EOF && t.parting(w):
+			failed = nil
 		case err == io.EOF && w.to.CloseWrite() == nil:
 			return
 		case t.busy(w.from, err):
@@ -147,6 +149,10 @@ func (t *tunnel) carry(w *way) {
 		return
 	}
 }
+
+// parting reports that a side which has ended its own did so when it was being cut: it may have had the Close that the
+// other side is still to get.
+func (t *tunnel) parting(w *way) bool { return t.websocket && t.cut.Load() && !w.closed }
 
 // tear ends both ways. side is the one whose connection failed; nil: none did.
 func (t *tunnel) tear(side *http1.Conn) {
