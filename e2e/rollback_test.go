@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// TestRollbackIsAtOnce measures rollbacks by the real command under strict load: from the start of its process to its end, and to
-// the moment of the switch. With SLUICE_SOAK there are 200 of each kind, for the figures in the documentation; else a few, held
-// to a bound that a starved machine keeps too.
+// TestRollbackIsAtOnce measures rollbacks by the real command under strict load: from the start of its process to the moment of
+// the switch, to its first word, and to its end, which is when this busy process has heard of it. With SLUICE_SOAK there are 200
+// of each kind, for the figures in the documentation; else a few, held to a bound that a starved machine keeps too.
 func TestRollbackIsAtOnce(t *testing.T) {
-	n, most := 10, 3*time.Second
+	n, most := 5, 3*time.Second
 	if os.Getenv("SLUICE_SOAK") != "" {
 		n, most = 200, 100*time.Millisecond
 	}
@@ -28,13 +28,14 @@ func TestRollbackIsAtOnce(t *testing.T) {
 	s.awaitRelease("v41")
 	s.await("green is up", func() bool { return s.backendHealth(green.address) == "up" })
 	traffic := s.load()
-	var command, said, switched []time.Duration
+	var command, said, done, switched []time.Duration
 	for range n {
 		s.must("flip", "web", "green", "--no-wait")
 		began := time.Now()
 		out := s.must("rollback", "web", "--no-wait", "--json")
 		command = append(command, time.Since(began))
-		switched = append(switched, switchedIn(t, out))
+		at, took := switchedAt(t, out)
+		done, switched = append(done, at.Sub(began)), append(switched, took)
 		s.must("flip", "web", "green", "--no-wait")
 		said = append(said, s.saidAfter("rollback", "web"))
 	}
@@ -42,24 +43,35 @@ func TestRollbackIsAtOnce(t *testing.T) {
 	if lost := s.report(counts, traffic); lost != 0 {
 		t.Errorf("%d lost", lost)
 	}
-	for what, all := range map[string][]time.Duration{"rollback --no-wait, whole command": command, "rollback, until it says that it is done": said, "the switch alone": switched} {
-		slices.Sort(all)
-		t.Logf("%-40s p50 %s p99 %s longest %s", what, all[n/2], all[n*99/100], all[n-1])
-		if p99 := all[min(n-1, n*99/100)]; p99 > most {
-			t.Errorf("%s took %s", what, p99)
+	for _, row := range []struct {
+		what string
+		all  []time.Duration
+		most time.Duration
+	}{
+		{"until every new request goes to v41", done, most}, {"until it says so", said, most},
+		{"the whole command, with --no-wait", command, 3 * time.Second}, {"of that in Sluice", switched, most},
+	} {
+		slices.Sort(row.all)
+		p99 := row.all[n*99/100]
+		t.Logf("%-36s p50 %s p99 %s longest %s", row.what, row.all[n/2], p99, row.all[n-1])
+		if p99 > row.most {
+			t.Errorf("%s: %s", row.what, p99)
 		}
 	}
 }
 
-func switchedIn(t *testing.T, receipt string) time.Duration {
+// switchedAt is when the switch of a receipt was made, and how long Sluice had taken for it.
+func switchedAt(t *testing.T, receipt string) (time.Time, time.Duration) {
 	t.Helper()
 	var r struct {
+		Began    time.Time
 		Switched float64 `json:"switched_ms"`
 	}
 	if err := json.Unmarshal([]byte(receipt), &r); err != nil || r.Switched <= 0 {
 		t.Fatalf("%v: %s", err, receipt)
 	}
-	return time.Duration(r.Switched * float64(time.Millisecond))
+	took := time.Duration(r.Switched * float64(time.Millisecond))
+	return r.Began.Add(took), took
 }
 
 // saidAfter runs a command that waits, and returns when its first word was there. It lets it run on to its end.
