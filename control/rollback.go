@@ -3,6 +3,7 @@ package control
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -41,7 +42,11 @@ func (svc *Service) back(at time.Time) *Back {
 // under returns the way back with its options read for what the file has today.
 func (b Back) under(written *config.Service) *Back {
 	b.File, b.Fault = nil, ""
-	if len(b.Options) == 0 {
+	switch {
+	case len(b.Options) == 0:
+		return &b
+	case maps.Equal(b.Options, written.Section.Options()):
+		b.File = written
 		return &b
 	}
 	file, err := written.With(b.Options)

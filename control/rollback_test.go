@@ -117,6 +117,8 @@ func TestRollbackWindow(t *testing.T) {
 		is(t, "and says for how long", strings.HasSuffix(h.Why, "a rollback goes to it (window until "+r.Expires.UTC().Format(time.RFC3339)+")"), true)
 		time.Sleep(4 * time.Minute)
 		w.again(file)
+		svc := w.c.State().Services["web"]
+		is(t, "nothing to bring back where the file is the same", svc.Back.File == svc.Written, true)
 		is(t, "until, after kill -9", w.web().Rollback.Expires.Sub(at), 10*time.Minute)
 		w.heard()
 		time.Sleep(6 * time.Minute)
