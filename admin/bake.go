@@ -53,9 +53,9 @@ func (s *Server) bake(w http.ResponseWriter, r *http.Request, a arguments) error
 	return s.follow(w, r, op, s.forVerdict(wait, op))
 }
 
-// bakeLength reads a length of time, or 0 or off for none at all; nil when it is left out.
-func bakeLength(a arguments) (*time.Duration, error) {
-	v, given := a.values["bake"]
+// lengthOrOff reads a length of time, or 0 or off for none at all; nil when it is left out.
+func (a arguments) lengthOrOff(name string) (*time.Duration, error) {
+	v, given := a.values[name]
 	if !given {
 		return nil, nil
 	}
@@ -64,7 +64,7 @@ func bakeLength(a arguments) (*time.Duration, error) {
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 0 {
-		return nil, badArgument(fmt.Sprintf("bake is %q", v), "write a duration such as 60s, or off")
+		return nil, badArgument(fmt.Sprintf("%s is %q", name, v), "write a duration such as 60s, or off")
 	}
 	return &d, nil
 }
@@ -78,19 +78,29 @@ func (c *Client) Bake(ctx context.Context, service string, want Want) (Outcome, 
 	return c.follow(ctx, http.MethodGet, servicePath(service, "bake"), url.Values{}, want)
 }
 
+// bakedWorse says what became of a release that is worse.
+func bakedWorse(r control.Receipt) *Problem {
+	b := r.Bake
+	is := fmt.Sprintf("%s of %s is worse than %s: %s", side(b.To, b.Release), r.Service, side(b.From, b.FromRelease), b.Why)
+	history := fmt.Sprintf("; `sluice history %s` keeps the figures", r.Service)
+	switch {
+	case b.State == control.BakedWorse:
+		return problem(http.StatusConflict, "worse", is+"; it was not rolled back, and takes traffic", fmt.Sprintf("go back with `sluice rollback %s`", r.Service))
+	case b.Split:
+		return problem(http.StatusConflict, "worse", is+"; the split has ended, and "+side(b.From, b.FromRelease)+" takes all again", "mend the release and split again"+history)
+	}
+	return problem(http.StatusConflict, "worse", is+"; it was rolled back, and "+side(b.From, b.FromRelease)+" serves again", "mend the release and flip again"+history)
+}
+
 // judgeBake says when the release that was waited for did not pass. Too little traffic is neither: the receipt says so.
 func (w waiting) judgeBake(r control.Receipt, over bool) *Problem {
 	b := r.Bake
 	if b == nil || !w.wait || !over {
 		return nil
 	}
-	is := fmt.Sprintf("%s of %s is worse than %s: %s", side(b.To, b.Release), r.Service, side(b.From, b.FromRelease), b.Why)
 	switch b.State {
-	case control.RolledBack:
-		return problem(http.StatusConflict, "worse", is+"; it was rolled back, and "+side(b.From, b.FromRelease)+" serves again",
-			fmt.Sprintf("mend the release and flip again; `sluice history %s` keeps the figures", r.Service))
-	case control.BakedWorse:
-		return problem(http.StatusConflict, "worse", is+"; it was not rolled back, and takes the traffic", fmt.Sprintf("go back with `sluice rollback %s`", r.Service))
+	case control.RolledBack, control.BakedWorse:
+		return bakedWorse(r)
 	case control.Superseded:
 		return problem(http.StatusConflict, "superseded", fmt.Sprintf("the bake of %s of %s has no verdict: %s", side(b.To, b.Release), r.Service, b.Why),
 			fmt.Sprintf("look at `sluice history %s`", r.Service))

@@ -84,7 +84,7 @@ func (s *Server) flip(w http.ResponseWriter, r *http.Request, a arguments) error
 	if err != nil {
 		return err
 	}
-	if want.Bake.For, err = bakeLength(a); err != nil {
+	if want.Bake.For, err = a.lengthOrOff("bake"); err != nil {
 		return err
 	}
 	if want.Patience > 0 {

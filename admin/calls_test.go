@@ -109,6 +109,7 @@ func TestRefusedCalls(t *testing.T) {
 		{"text", "POST", "/v1/services/web/flip", `{"pool":"green"}`, "text/plain", 415, "media", "application/json"},
 		{"too large", "POST", "/v1/services/web/flip", large, "application/json", 413, "large", "65536"},
 		{"wait is no truth", "POST", "/v1/services/web/flip?pool=green&wait=maybe", "", "", 400, "argument", "true or false"},
+		{"split judged for no time", "POST", "/v1/services/web/split?green=5&judge=long", "", "", 400, "argument", "60s, or off"},
 		{"split of nothing", "POST", "/v1/services/web/split", "", "", 400, "argument", "green=5"},
 		{"split by a misspelt argument", "POST", "/v1/services/web/split?green=5&relaese=v2", "", "", 400, "argument", "besides pools, the arguments are: release"},
 		{"split by too much", "POST", "/v1/services/web/split?green=101", "", "", 400, "argument", "0 to 100"},

@@ -20,7 +20,7 @@ import (
 const poolPrefix = "pools."
 
 func (s *Server) splitCall(known []string) route {
-	known = append([]string{"release", "patience", "force", "only", "no_rules", control.ByHeader, control.ByCookie, control.ByFrom}, known...)
+	known = append([]string{"release", "patience", "force", "only", "no_rules", "judge", "rollout", control.ByHeader, control.ByCookie, control.ByFrom}, known...)
 	t := call("POST /v1/services/{service}/split", known, nil)
 	t.open = true
 	t.serve = func(w http.ResponseWriter, r *http.Request, a arguments) error { return s.split(w, r, a, known) }
@@ -50,6 +50,9 @@ func splitWant(r *http.Request, a arguments, known []string) (want control.Split
 		return want, err
 	}
 	if want.Shares, err = a.shares(known); err != nil {
+		return want, err
+	}
+	if want.Judge.For, err = a.lengthOrOff("judge"); err != nil {
 		return want, err
 	}
 	want.Rules, err = a.rules()
@@ -131,6 +134,7 @@ type Split struct {
 	Pools   map[string]string // the share of each in percent, as it was written
 	Only    bool              // pools without a share are for those alone who meet a rule
 	NoRules bool              // in the place of those there are
+	Judge   *time.Duration    // how long the pool is judged for a verdict; 0: not at all; nil: as Sluice has it
 	Headers []string          // "X-Canary: yes", perhaps behind "POOL="
 	Cookies []string
 	Allow   []string
@@ -151,6 +155,12 @@ func (c *Client) Split(ctx context.Context, service string, split Split, want Wa
 		if on {
 			query.Set(name, "true")
 		}
+	}
+	if split.Judge != nil {
+		query.Set("judge", split.Judge.String())
+	}
+	if want.Rollout != "" {
+		query.Set("rollout", want.Rollout)
 	}
 	if want.Release != "" {
 		query.Set("release", want.Release)

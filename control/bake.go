@@ -45,7 +45,11 @@ type Bake struct {
 	Stuck string   `json:"stuck,omitempty"`
 	End   *BakeEnd `json:"end,omitempty"` // nil: it goes on
 
-	start judge.Sample // what the new pool had done when it began; a later process counts from zero
+	// Split says that the new pool takes a share beside the old one, which goes on: both are compared from the same moment on.
+	Split bool `json:"split,omitempty"`
+
+	// What the new pool had done when it began, and of a split the old one too; a later process counts from zero.
+	start, oldStart judge.Sample
 }
 
 // Baked is one of the two sides.
@@ -90,7 +94,7 @@ func (b *Bake) State() BakeState {
 // ended is the bake with its end. What it was judged by is not needed any more.
 func (b *Bake) ended(e BakeEnd) *Bake {
 	next := *b
-	next.End, next.Baseline, next.start = &e, judge.Sample{}, judge.Sample{}
+	next.End, next.Baseline, next.start, next.oldStart = &e, judge.Sample{}, judge.Sample{}, judge.Sample{}
 	return &next
 }
 
@@ -140,6 +144,7 @@ type watched struct {
 	baseline judge.Sample
 	bursts   judge.Bursts
 	start    judge.Sample
+	oldStart judge.Sample
 }
 
 // baking has a flip begin a bake. look tells what the two pools have done.
@@ -224,14 +229,18 @@ func (b *Bake) wayBack(release string) bool {
 }
 
 func (b *Bake) blocker() Blocker {
+	if b.Split {
+		return Blocker{Kind: "bake", What: fmt.Sprintf("%s is judged beside %s", b.To, b.From), Ends: &b.Ends}
+	}
 	return Blocker{Kind: "bake", What: fmt.Sprintf("%s bakes, and would be rolled back to %s", b.To, b.From), Ends: &b.Ends}
 }
 
 // bake goes on over a restart for as long as what it watches is live.
 func (j *joiner) bake(svc *Service, b *Bake) *Bake {
 	switch {
-	case !b.Running():
+	case !b.Running() || b.Split && svc.Live == b.From.Pool && svc.arm(b.To.Pool) != nil:
 		return b
+	case b.Split: // the end of the split was told
 	case svc.Live != b.To.Pool || svc.Decided == nil:
 		j.ended(svc.Name, "%s is not live any more as the file has it: its bake has ended", b.To.Pool)
 	case svc.Previous != b.From.Pool:
@@ -254,7 +263,7 @@ func (w BakeWant) asks() bool { return w.For != nil && *w.For > 0 }
 
 // baked says in the receipt of a change which bakes it began and ended.
 func (r *Receipt) baked(was, is *Service) {
-	if was.Bake.Running() && is.Bake != nil && (is.Bake.ID != was.Bake.ID || is.Bake.State() == Superseded) {
+	if was.Bake.Running() && !was.Bake.Split && is.Bake != nil && (is.Bake.ID != was.Bake.ID || is.Bake.State() == Superseded) {
 		r.Unjudged = was.Bake.To.String()
 	}
 	if is.Bake.Running() && (was.Bake == nil || was.Bake.ID != is.Bake.ID) {

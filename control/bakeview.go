@@ -24,7 +24,8 @@ type BakeStatus struct {
 	Stuck       string        `json:"stuck,omitempty"`  // why it is not rolled back although it is worse
 	Signal      string        `json:"signal,omitempty"` // of a verdict of worse: "errors", "resets", "health", "p50", "p95"
 	New         judge.Figures `json:"new"`
-	Old         judge.Figures `json:"old"`                           // of the last minutes before the flip
+	Old         judge.Figures `json:"old"`                           // of the last minutes before the flip; of a split since the same moment
+	Split       bool          `json:"split,omitempty"`               // it takes a share beside the old one
 	Rollback    uint64        `json:"rollback_generation,omitempty"` // of the rollback that was made of it
 }
 
@@ -45,7 +46,7 @@ func (v *view) bake(svc *Service) *BakeStatus {
 func (b *Bake) status(service string, at time.Time, old, new judge.Figures) BakeStatus {
 	out := BakeStatus{
 		ID: b.ID, Service: service, State: b.State(), From: b.From.Pool, FromRelease: b.From.release(), To: b.To.Pool, Release: b.To.release(),
-		Began: b.Began, Ends: b.Ends, OnWorse: b.onWorse(), Why: b.Worse, Stuck: b.Stuck, Old: old, New: new,
+		Began: b.Began, Ends: b.Ends, OnWorse: b.onWorse(), Why: b.Worse, Stuck: b.Stuck, Old: old, New: new, Split: b.Split,
 	}
 	if e := b.End; e != nil {
 		out.Ended, out.Why, out.Signal, out.Old, out.New, out.Rollback = &e.At, e.Why, e.Signal, e.Old, e.New, e.Rollback

@@ -44,10 +44,13 @@ func (c *Controller) settleBakes(was, is State) (events []Event) {
 	return events
 }
 
-// successor is what became of a bake in a later State of its service. Another bake in its place came by another flip.
+// successor is what became of a bake in a later State of its service. Another bake in its place came by another command.
 func (b *Bake) successor(svc *Service) *Bake {
 	if svc.Bake != nil && svc.Bake.ID == b.ID {
 		return svc.Bake
+	}
+	if b.Split && svc.Bake != nil {
+		return b.superseded(moment{svc.Bake.Began, svc.Bake.Cause})
 	}
 	return b.superseded(moment{svc.Since, svc.Cause})
 }
@@ -123,7 +126,7 @@ func (c *Controller) Bake(service string) (*Operation, error) {
 	if b == nil {
 		return nil, &Refusal{Kind: "unknown", What: fmt.Sprintf("nothing of %s bakes, or ever has", service), Hint: fmt.Sprintf("flip with `sluice flip %s POOL --bake 60s`", service)}
 	}
-	if op := c.operations.get(b.ID); op != nil && op.bake != nil && op.receipt.Verb == "flip" {
+	if op := c.operations.get(b.ID); op != nil && op.bake != nil && (op.receipt.Verb == "flip" || op.receipt.Verb == "split") {
 		return op, nil
 	}
 	return c.resumeBake(svc), nil
@@ -136,6 +139,9 @@ func (c *Controller) resumeBake(svc *Service) *Operation {
 	close(op.told)
 	op.receipt = Receipt{
 		ID: b.ID, Verb: "flip", Service: svc.Name, From: b.From.Pool, To: b.To.Pool, Release: b.To.release(), Began: b.Began, Done: true, Cause: b.Cause,
+	}
+	if b.Split {
+		op.receipt.Verb = "split"
 	}
 	fmt.Sscan(b.ID, &op.receipt.Generation)
 	c.attach(op, svc.Name, b)
@@ -168,7 +174,7 @@ func (c *Controller) attachFlip(op *Operation, o order) {
 	if svc == nil {
 		return
 	}
-	if b := svc.lastBake(); b != nil && b.To.Pool == svc.Live && (b.Running() || o.asksBake) {
+	if b := svc.lastBake(); b != nil && svc.serves(b.To.Pool) && (b.Running() || o.asksBake) {
 		c.attach(op, o.bakes, b)
 	}
 }
@@ -179,9 +185,12 @@ func (c *Controller) sample(service, pool string) judge.Sample {
 	return s
 }
 
-// BakeFigures is what both sides of a bake have done: the old one before the flip, the new one since, or since this process began.
+// BakeFigures is what both sides of a bake have done: the old one before the flip or beside the new one, the new one since, or since this process began.
 func (c *Controller) BakeFigures(service string, b *Bake) (old, new judge.Sample) {
-	return b.Baseline, c.sample(service, b.To.Pool).Minus(b.start)
+	if new = c.sample(service, b.To.Pool).Minus(b.start); b.Split {
+		return c.sample(service, b.From.Pool).Minus(b.oldStart), new
+	}
+	return b.Baseline, new
 }
 
 // RollBackBake goes back to the pool before because the new one is worse, and ends the bake with it. A *Refusal says why it cannot
@@ -257,11 +266,19 @@ func (c *Controller) saveBake(service, id string, step func(*Bake) *Bake) ([]Eve
 // event tells how a bake stands.
 func (b *Bake) event(svc *Service, generation uint64, at time.Time) Event {
 	e := Event{Kind: "bake", Service: svc.Name, Pool: b.To.Pool, Generation: generation, Time: at}
-	e.Text = fmt.Sprintf("bake of %s/%s: %s", svc.Name, b.To, b.word())
+	e.Text = fmt.Sprintf("%s of %s/%s: %s", b.verb(), svc.Name, b.To, b.word())
 	if s := b.State(); s == RolledBack || s == BakedWorse || b.Stuck != "" && s == Baking {
 		e.Kind = "bake_worse"
 	}
 	return e
+}
+
+// verb is what the new pool came to traffic by.
+func (b *Bake) verb() string {
+	if b.Split {
+		return "split"
+	}
+	return "bake"
 }
 
 // word is "passed after 1m0s: 1204 requests, 0.1 % 5xx (blue 0.1 %)".

@@ -78,7 +78,7 @@ func (c *Controller) beside(service string) func(from, to string) watched {
 	return func(from, to string) watched {
 		var w watched
 		w.baseline, w.bursts = c.baselines.lately(poolKey{service, from}, c.sample(service, from))
-		w.start = c.sample(service, to)
+		w.start, w.oldStart = c.sample(service, to), c.sample(service, from)
 		return w
 	}
 }

@@ -51,7 +51,7 @@ func flip(service, pool string, want FlipWant, m moment) Change {
 			return s, err
 		}
 		if svc.Live == pool {
-			return svc.unsplit().stay(s, p, want.Release, m)
+			return svc.unsplit(m).stay(s, p, want.Release, m)
 		}
 		if old := svc.retiredBackends(p, true); len(old) > 0 {
 			return s, p.isRetired(old)

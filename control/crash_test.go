@@ -164,8 +164,15 @@ func doRetire(release string) act {
 
 func doSplit(percent int) act {
 	return func(m *mortal) error {
-		return m.done(m.c.Split(m.t.Context(), "web", SplitWant{Shares: map[string]int{"green": percent * 100}}, operator()))
+		want := SplitWant{Shares: map[string]int{"green": percent * 100}, Judge: BakeWant{For: new(time.Duration)}}
+		return m.done(m.c.Split(m.t.Context(), "web", want, operator()))
 	}
+}
+
+func doJudged(m *mortal) error {
+	_, err := m.c.Split(m.t.Context(), "web", SplitWant{Shares: map[string]int{"green": 500}}, operator())
+	synctest.Wait()
+	return err
 }
 
 func doLease(m *mortal) error {
@@ -228,6 +235,8 @@ var crashes = []struct {
 	{"split", nil, []act{doSplit(5)}},
 	{"a split by steps, and all of it", nil, []act{doSplit(5), doSplit(25), doFlip("web", "green", "")}},
 	{"a split rolled back", []act{doFlip("web", "green", ""), doFlip("web", "blue", ""), doSplit(5)}, []act{doRollback}},
+	{"a split that is as good", nil, []act{doJudged, doVerdict(BakePassed)}},
+	{"a split that is worse", nil, []act{doJudged, doRollBackBake}},
 	{"lease", nil, []act{doLease}},
 	{"the end of a lease", []act{doLease}, []act{doDropLease}},
 	{"stop", nil, []act{doStop}},

@@ -203,7 +203,9 @@ func (r Receipt) what() string {
 	if len(r.Options) > 0 {
 		b.WriteString(" with its options: " + optionsText(r.Options))
 	}
-	if r.Bakes > 0 {
+	if r.Bakes > 0 && len(r.Shares) > 1 {
+		fmt.Fprintf(&b, ", judged for %s", time.Duration(r.Bakes*float64(time.Second)))
+	} else if r.Bakes > 0 {
 		fmt.Fprintf(&b, " to bake for %s", time.Duration(r.Bakes*float64(time.Second)))
 	}
 	if r.Unjudged != "" {

@@ -147,10 +147,10 @@ func (j *joiner) service(s State, svc *Service, old savedService) *Service {
 		next.Previous = ""
 	}
 	next.Back = j.back(&next, old)
+	next.Split = j.split(&next, old.Split)
 	next.Bake = j.bake(&next, old.Bake)
 	next.Retired = retirements(old.Retired)
 	next.Paused = j.pause(svc.Name, old.Paused)
-	next.Split = j.split(&next, old.Split)
 	out := j.restored(s, &next, old.Restored)
 	for _, name := range sortedKeys(old.Backends) {
 		out = j.backend(out, old.Backends[name])

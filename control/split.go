@@ -20,6 +20,8 @@ type Split struct {
 	Cause Cause       `json:"cause"`
 	Arms  []Arm       `json:"arms"`
 	Rules []SplitRule `json:"rules,omitempty"`
+	// Judged says that it ends by itself when its pool serves worse than the live one.
+	Judged bool `json:"judged,omitempty"`
 }
 
 // Arm is a pool that takes a share. Which visitors those are is in the numbers that they drew, of which each belongs to one
@@ -51,7 +53,8 @@ type SplitWant struct {
 	// Rules are who goes where whatever its number. nil: those that there are stay; none: there are none from now on.
 	Rules   []RuleText
 	IfMatch *uint64
-	Force   bool // although the schema of the database does not fit
+	Force   bool     // although the schema of the database does not fit
+	Judge   BakeWant // how long its pool is judged for a verdict
 	// Patience is how long it waits for the pools to be up and of the release.
 	Patience time.Duration
 }
@@ -76,7 +79,10 @@ func split(service string, want SplitWant, m moment) Change {
 			return s, err
 		}
 		if len(arms) == 0 {
-			return s.endSplit(svc)
+			return s.endSplit(svc, m)
+		}
+		if svc.Bake.Running() && !svc.Bake.Split {
+			return s, svc.stillBakes()
 		}
 		next, err := svc.withArms(arms, want, m, s.Generation)
 		if err != nil {
@@ -200,12 +206,12 @@ func dealt(arms []Arm, owner *[whole]int) []Arm {
 func (svc *Service) withArms(arms []Arm, want SplitWant, m moment, generation uint64) (*Service, error) {
 	sp := Split{ID: uint64(m.at.UnixNano()) + generation, Live: svc.Live, Since: m.at, At: m.at, Cause: m.cause, Arms: arms}
 	if old := svc.Split; old != nil {
-		sp.ID, sp.Since, sp.Rules = old.ID, old.Since, old.Rules
+		sp.ID, sp.Since, sp.Rules, sp.Judged = old.ID, old.Since, old.Rules, old.Judged
 	}
 	if err := sp.takeRules(svc, want); err != nil {
 		return nil, err
 	}
-	if svc.Split.same(&sp) {
+	if svc.Split.same(&sp) && !want.Judge.again(svc) {
 		return nil, ErrUnchanged
 	}
 	next := *svc
@@ -221,11 +227,11 @@ func (sp *Split) same(other *Split) bool {
 }
 
 // endSplit gives everything back to the live pool.
-func (s State) endSplit(svc *Service) (State, error) {
+func (s State) endSplit(svc *Service, m moment) (State, error) {
 	if svc.Split == nil {
 		return s, ErrUnchanged
 	}
-	return s.with(svc.unsplit().judged()), nil
+	return s.with(svc.unsplit(m).judged()), nil
 }
 
 // rollSplitBack is a rollback while the service is split.
@@ -234,16 +240,18 @@ func (svc *Service) rollSplitBack(s State, want FlipWant, m moment) (State, erro
 	if live.eligible() == 0 {
 		return s, live.notReady(svc.Name)
 	}
-	return svc.unsplit().stay(s, live, want.Release, m)
+	return svc.unsplit(m).stay(s, live, want.Release, m)
 }
 
 // unsplit keeps nobody at a backend that takes no traffic any more.
-func (svc *Service) unsplit() *Service {
+func (svc *Service) unsplit(m moment) *Service {
 	if svc.Split == nil {
 		return svc
 	}
 	next := *svc
-	next.Split = nil
+	if next.Split = nil; svc.Bake != nil && svc.Bake.Split {
+		next.Bake = svc.Bake.superseded(m)
+	}
 	out := &next
 	for _, a := range svc.Split.Arms {
 		for _, b := range svc.Pool(a.Pool).Backends {

@@ -195,7 +195,8 @@ func TestSharesAreChanged(t *testing.T) {
 		w := splitWorld(t)
 		defer w.c.Close()
 		first := w.split(SplitWant{Shares: map[string]int{"green": 500}, Rules: []RuleText{{ByHeader, "X-Canary: yes"}, {ByFrom, "blue=10.0.0.0/8"}}})
-		if r := over(t, first); !r.Done || !strings.HasPrefix(r.String(), "split web: blue → blue 95%, green 5%, 2 by rule (release v2)") || r.Shares["green"] != 5 || r.Shares["blue"] != 95 {
+		synctest.Wait()
+		if r := first.Receipt(); !r.Done || !strings.HasPrefix(r.String(), "split web: blue → blue 95%, green 5%, 2 by rule (release v2)") || r.Shares["green"] != 5 || r.Shares["blue"] != 95 {
 			t.Errorf("%s, %v", r, r.Shares)
 		}
 		one := w.c.State().Services["web"].Split

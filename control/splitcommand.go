@@ -3,7 +3,6 @@ package control
 import (
 	"context"
 	"fmt"
-	"maps"
 )
 
 // Split gives shares of a service's new visitors to pools beside the live one, which stays live and takes the rest. Asked
@@ -14,7 +13,8 @@ func (c *Controller) Split(ctx context.Context, service string, want SplitWant, 
 	began := c.opts.Now()
 	cause = cause.whole("split")
 	change := func(s State) (State, error) {
-		return split(service, want, moment{c.opts.Now(), cause})(s)
+		m := moment{c.opts.Now(), cause}
+		return judging(split(service, want, m), service, want.Judge, c.beside(service), m)(s)
 	}
 	for {
 		if _, err := change(c.State()); !worthALook(err) {
@@ -27,7 +27,7 @@ func (c *Controller) Split(ctx context.Context, service string, want SplitWant, 
 			break
 		}
 	}
-	o := order{began: began, change: change, cause: cause}
+	o := order{began: began, change: change, cause: cause, bakes: service, asksBake: want.Judge.asks()}
 	o.fill = func(r *Receipt, before, after State) { r.split(before.Services[service], after.Services[service]) }
 	o.awaits = func(after State, k Key) bool { return k.Service == service && !after.Services[service].serves(k.Pool) }
 	applied, err := c.apply(ctx, o)
@@ -52,7 +52,8 @@ func (s State) growing(service string, want SplitWant) (pools []string) {
 // split says what the shares were and are.
 func (r *Receipt) split(was, is *Service) {
 	r.Service, r.From, r.To = is.Name, was.sharesText(), is.sharesText()
-	r.Shares = maps.Clone(is.shares())
+	r.Shares = is.shares()
+	r.baked(was, is)
 	r.Release = is.Pool(is.Live).releases()
 	if is.Split != nil && len(is.Split.Arms) == 1 {
 		r.Release = is.Pool(is.Split.Arms[0].Pool).releases()

@@ -157,12 +157,12 @@ func TestSplit(t *testing.T) {
 	s.awaitRelease("v1")
 	s.await("green is up", func() bool { return s.backendHealth(green.address) == "up" })
 	traffic := s.gets()
-	s.must("split", "web", "green=10", "--release", "v2", "--header", "X-Canary: yes", "--header", "blue=X-Canary: never", "--note", "try v2")
+	s.must("split", "web", "green=10", "--release", "v2", "--header", "X-Canary: yes", "--header", "blue=X-Canary: never", "--note", "try v2", "--judge", "off")
 	keepers, forgetful := s.guests(60, true, ""), s.guests(4, false, "")
 	testers, never := s.guests(2, false, "X-Canary: yes"), s.guests(2, false, "X-Canary: never")
 
 	first := keepers.where("at 10 %")
-	s.must("split", "web", "green=60")
+	s.must("split", "web", "green=60", "--judge", "off")
 	second := keepers.where("at 60 %")
 	for i := range first {
 		if first[i] == "v2" && second[i] != "v2" {
@@ -194,7 +194,7 @@ func TestSplit(t *testing.T) {
 	if all := keepers.where("at the end"); onRelease(all, "v1") != len(all) {
 		t.Errorf("the split has ended, and %d are on v2", onRelease(all, "v2"))
 	}
-	s.must("split", "web", "green=30")
+	s.must("split", "web", "green=30", "--judge", "off")
 	keepers.where("split again")
 	if out := s.must("flip", "web", "green"); !strings.Contains(out, "blue 70%, green 30% → green") {
 		t.Errorf("%s", out)
@@ -219,7 +219,7 @@ func TestSplitAfterAKill(t *testing.T) {
 	blue, green := startApp(t, "v1", "127.0.0.1:0"), startApp(t, "v2", "127.0.0.1:0")
 	s := newSluice(t, twoPools(blue.address, green.address)).start()
 	s.awaitRelease("v1")
-	s.must("split", "web", "green=50", "--release", "v2", "--patience", "10s")
+	s.must("split", "web", "green=50", "--release", "v2", "--patience", "10s", "--judge", "off")
 	keepers := s.guests(20, true, "")
 	before := keepers.where("before")
 	s.kill()
@@ -228,7 +228,7 @@ func TestSplitAfterAKill(t *testing.T) {
 	if after := keepers.where("after"); fmt.Sprint(after) != fmt.Sprint(before) || onRelease(before, "v2") == 0 || onRelease(before, "v1") == 0 {
 		t.Errorf("before %v\nafter  %v", before, after)
 	}
-	if out := s.must("split", "web", "green=50"); !strings.Contains(out, "already blue 50%, green 50%") {
+	if out := s.must("split", "web", "green=50", "--judge", "off"); !strings.Contains(out, "already blue 50%, green 50%") {
 		t.Errorf("%s", out)
 	}
 }
@@ -239,5 +239,41 @@ func checkRuled(t *testing.T, v *guests, release string) {
 		if one != release {
 			t.Errorf("%s: on %s, want %s", v.fields, one, release)
 		}
+	}
+}
+
+// TestSplitIsJudged: a canary that fails is ended by its verdict within seconds, one that does not stays, and of one that
+// nobody asks nobody can say anything.
+func TestSplitIsJudged(t *testing.T) {
+	t.Parallel()
+	blue, green := startBaked(t, "v1"), startBaked(t, "v2")
+	// Times are left out: a machine that does other work makes one of two apps look slow.
+	s := newSluice(t, twoPools(blue.address, green.address)+"    bake: {for: 60s, min_requests: 60, latency: off}\n").start()
+	s.await("both are up", func() bool { return s.backendHealth(green.address) == "up" && s.backendHealth(blue.address) == "up" })
+	if out, code := s.cli("split", "web", "green=50", "--judge", "1s", "--wait"); code != 3 || !strings.Contains(out, "the split stays as it is") {
+		t.Errorf("nobody asks: exit %d: %s", code, out)
+	}
+	clients := s.callers(6)
+	if out, code := s.cli("split", "web", "green=40", "--judge", "3s", "--wait"); code != 0 || !strings.Contains(out, "split green v2 passed after 3s") {
+		t.Errorf("a good one: exit %d: %s", code, out)
+	}
+	green.fails.Store(30)
+	if out, code := s.cli("split", "web", "green=50", "--wait"); code != 1 || !strings.Contains(out, "green v2 of web is worse than blue v1") || !strings.Contains(out, "the split has ended") {
+		t.Errorf("a bad one: exit %d: %s", code, out)
+	}
+	if status := s.must("status", "web"); strings.Contains(status, "blue 50%") || !strings.Contains(status, "judged") {
+		t.Errorf("%s", status)
+	}
+	green.fails.Store(0)
+	s.must("split", "web", "green=50", "--judge", "1s")
+	s.await("its verdict", func() bool { return s.bakeState() == "passed" })
+	green.fails.Store(50)
+	s.await("it is worse after its verdict", func() bool { return !strings.Contains(s.must("status", "web"), "blue 50%") })
+	if history := s.must("history", "web"); !strings.Contains(history, "judge") {
+		t.Errorf("%s", history)
+	}
+	clients.stop()
+	if clients.lost.Load() != 0 || clients.failed.Load() != green.failed.Load() {
+		t.Errorf("%d lost (%v), %d got a 500 of %d", clients.lost.Load(), clients.first, clients.failed.Load(), green.failed.Load())
 	}
 }

@@ -69,10 +69,12 @@ func bakeVerdict(r control.Receipt) error {
 	switch {
 	case b == nil || b.State == control.BakePassed:
 		return nil
+	case b.State == control.NotEnough && b.Split:
+		return exitError{exitUnknown, fmt.Errorf("nobody can say whether %s is as good as %s: %s\n  the split stays as it is; ask again with a longer --judge, give it a larger share, or end it", b.To, b.From, b.Why)}
 	case b.State == control.NotEnough:
 		return exitError{exitUnknown, fmt.Errorf("nobody can say whether %s is as good as %s: %s\n  it stays live; look at it yourself, and `sluice rollback %s` if need be", b.To, b.From, b.Why, r.Service)}
 	case b.State == control.Baking:
-		return exitError{exitUnknown, fmt.Errorf("there is no verdict yet; the bake goes on: wait for it with `sluice bake %s`", r.Service)}
+		return exitError{exitUnknown, fmt.Errorf("there is no verdict yet; the judging goes on: wait for it with `sluice bake %s`", r.Service)}
 	}
 	return exitError{exitFailed, fmt.Errorf("%s did not pass: %s", b.To, b.Why)}
 }

@@ -26,6 +26,14 @@ func bakeText(b *control.BakeStatus, now time.Time) string {
 	return text
 }
 
+// bakeVerb is what the new pool came to traffic by.
+func bakeVerb(b *control.BakeStatus) string {
+	if b.Split {
+		return "split"
+	}
+	return "bake"
+}
+
 func bakeWord(s control.BakeState) string {
 	switch s {
 	case control.RolledBack:
@@ -78,5 +86,9 @@ func (v statusView) bake(w io.Writer, b *control.BakeStatus) {
 	case b.State == control.NotEnough:
 		text = v.yellow(text)
 	}
-	fmt.Fprintf(w, "  bake      %s\n", text)
+	label := "bake  "
+	if b.Split {
+		label = "judged"
+	}
+	fmt.Fprintf(w, "  %s    %s\n", label, text)
 }

@@ -71,7 +71,7 @@ const mostListed = 20
 // printOutcome leaves out what became of the old pool where only the verdict was asked for.
 func (c *cli) printOutcome(verb string, o admin.Outcome) error {
 	if verb == "bake" && !c.json && o.Receipt.Bake != nil {
-		_, err := fmt.Fprintln(c.out, "bake "+bakeText(o.Receipt.Bake, time.Now()))
+		_, err := fmt.Fprintln(c.out, bakeVerb(o.Receipt.Bake)+" "+bakeText(o.Receipt.Bake, time.Now()))
 		return err
 	}
 	return c.printReceipt(o)
@@ -88,7 +88,7 @@ func (c *cli) printReceipt(o admin.Outcome) error {
 		c.list("cut", r.Drain.CutList, r.Drain.CutMore, r.Began)
 	}
 	if r.Bake != nil {
-		fmt.Fprintln(c.out, "bake "+bakeText(r.Bake, time.Now()))
+		fmt.Fprintln(c.out, bakeVerb(r.Bake)+" "+bakeText(r.Bake, time.Now()))
 	}
 	if !r.Done {
 		c.list("still inside", r.Inside, r.InsideTotal-len(r.Inside), time.Now())

@@ -75,6 +75,7 @@ func TestUsageErrors(t *testing.T) {
 		{"split web green=5 --wait --no-wait", "leave one of them out"},
 		{"split web green=0 --max-cut 0 --no-wait", "leave one of them out"},
 		{"split web green=5 --force", "--note"},
+		{"split web green=5 --judge soon", "60s"},
 		{"flip web green --max-cut all", "0 or more"},
 		{"flip web green --max-cut 0 --no-wait", "leave one of them out"},
 		{"rollback web --max-cut 0 --no-wait", "leave one of them out"},

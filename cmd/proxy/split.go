@@ -21,6 +21,7 @@ type splitFlags struct {
 	release      string
 	patience     time.Duration
 	wait, noWait bool
+	judge        bakeLength
 	split        admin.Split
 }
 
@@ -32,7 +33,9 @@ func (c *cli) splitCommand() *cobra.Command {
 		Long: "Give shares of a service's new visitors to other pools. The live pool stays live and takes the rest. A visitor is assigned\n" +
 			"once, by a signed cookie of Sluice's own, and comes back to the same pool; when a share grows, only as many move as have\n" +
 			"to. Asked again it changes the shares: a pool that is not named has none. POOL=0 ends the split, and so do a flip and a\n" +
-			"rollback; POOL=100 is a flip to the pool. What a pool has inside when it loses its share is drained. See docs/canary.md.",
+			"rollback; POOL=100 is a flip to the pool. What a pool has inside when it loses its share is drained. The split ends by itself\n" +
+			"when its pool is found to serve worse than the live one; with --wait the command answers with that verdict: exit code 0 when\n" +
+			"it is as good, 1 when it was worse, 3 when there was not enough traffic to say. See docs/canary.md.",
 		Example: "  sluice split web green=5 --release v2\n" +
 			"  sluice split web green=25 --header 'X-Canary: yes' --header 'blue=X-Canary: never'\n" +
 			"  sluice split web green --only --allow 10.0.0.0/8\n" +
@@ -57,7 +60,8 @@ func (f *splitFlags) addSplit(cmd *cobra.Command) {
 	fs.StringSliceVar(&f.split.Allow, "allow", nil, "the same for clients from an address or a range, `CIDR`,…")
 	fs.BoolVar(&f.split.Only, "only", false, "the pool takes no share, and is for those alone who meet a rule")
 	fs.BoolVar(&f.split.NoRules, "no-rules", false, "forget the rules there are; without it they stay unless others are given")
-	fs.BoolVar(&f.wait, "wait", false, "answer when it is done: what lost its share is empty")
+	fs.Var(&f.judge, "judge", "judge the pool beside the live one for this `LENGTH`, then say how it is; off: not at all (default: as long as a bake in the file, or 10m)")
+	fs.BoolVar(&f.wait, "wait", false, "answer when it is done: what lost its share is empty, and the verdict is there")
 	fs.BoolVar(&f.noWait, "no-wait", false, "answer as soon as new requests go as they are to; also when the split ends")
 }
 
@@ -70,7 +74,7 @@ func (c *cli) split(f *splitFlags, args []string) error {
 		return err
 	}
 	want := c.want(f.changeFlags, f.wait || f.ends() && !f.noWait)
-	want.Release, want.Patience = f.release, f.patience
+	want.Release, want.Patience, f.split.Judge = f.release, f.patience, f.judge.d
 	return c.change("split", want, func(ctx context.Context, client *admin.Client, want admin.Want) (admin.Outcome, error) {
 		return client.Split(ctx, args[0], f.split, want)
 	})

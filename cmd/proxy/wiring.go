@@ -187,7 +187,7 @@ func (p *process) startControl() error {
 
 // startWatches has the releases judged that bake, those of before this start too.
 func (p *process) startWatches() error {
-	p.onClose(deploy.Watch(p.control, time.Now, deploy.Bakes(p.control, time.Now)).Close)
+	p.onClose(deploy.Watch(p.control, time.Now, deploy.Bakes(p.control, time.Now), deploy.Splits(p.control)).Close)
 	return nil
 }
 
