@@ -126,10 +126,17 @@ func (c *Controller) Bake(service string) (*Operation, error) {
 	if b == nil {
 		return nil, &Refusal{Kind: "unknown", What: fmt.Sprintf("nothing of %s bakes, or ever has", service), Hint: fmt.Sprintf("flip with `sluice flip %s POOL --bake 60s`", service)}
 	}
-	if op := c.operations.get(b.ID); op != nil && op.bake != nil && (op.receipt.Verb == "flip" || op.receipt.Verb == "split") {
+	if op := c.operations.get(b.ID); op != nil && op.bake != nil && op.bakes() {
 		return op, nil
 	}
 	return c.resumeBake(svc), nil
+}
+
+// bakes reports a command that a bake may be of.
+func (op *Operation) bakes() bool {
+	op.mu.Lock()
+	defer op.mu.Unlock()
+	return op.receipt.Verb == "flip" || op.receipt.Verb == "split"
 }
 
 // resumeBake makes the operation of a flip anew that an earlier process made. The caller holds mu.
