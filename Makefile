@@ -1,7 +1,7 @@
 # Sluice: the words of this file are the words of the README and of CI.
 export GOTOOLCHAIN := go1.27.4
 GO      ?= go
-FUZZFOR ?= 5s
+FUZZFOR ?= 2s
 MUTATIONS ?= 200000
 
 .PHONY: build profile demo test race e2e examples fuzz lint verify bench bench-scale bench-layers soak vuln tools clean

@@ -46,10 +46,18 @@ func (b bakeTrial) trial() Trial {
 		ID: b.service.Name + "/" + b.ID, Rules: b.Rules, Bursts: b.Bursts, Ends: b.Ends,
 		Figures: func() (old, new judge.Sample) { return b.control.BakeFigures(b.service.Name, b.Bake) },
 		Health:  func() (old, new judge.Health) { return b.service.Standing(b.From.Pool), b.service.Standing(b.To.Pool) },
-		Waiting: func() (old, new judge.Histogram) { return old, b.control.Waiting(b.service.Name, b.To.Pool) },
+		Waiting: b.waiting,
 		Probing: probesOf(b.control, b.service, b.From.Pool, b.To.Pool),
 		Worse:   b.worse, Over: b.over,
 	}
+}
+
+// waiting is what has no answer yet. The old pool of a flip serves nobody that could be compared.
+func (b bakeTrial) waiting() (old, new judge.Histogram) {
+	if b.Split {
+		old = b.control.Waiting(b.service.Name, b.From.Pool)
+	}
+	return old, b.control.Waiting(b.service.Name, b.To.Pool)
 }
 
 // worse rolls back, if that is wanted and can be done. Where it cannot, it is tried at each look until the end: what is in the

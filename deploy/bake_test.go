@@ -74,7 +74,23 @@ func (o *oven) happens(what func()) {
 	o.news = make(chan struct{})
 }
 
-func (o *oven) Waiting(string, string) (none judge.Histogram) { return none }
+// Waiting has one request wait in each pool.
+func (o *oven) Waiting(string, string) (one judge.Histogram) {
+	one[0] = 1
+	return one
+}
+
+// What waits at the live pool counts against what waits at the one beside it; the old pool of a flip has nothing to compare.
+func TestWaitsAreComparedWhereBothServe(t *testing.T) {
+	o := &oven{}
+	for _, split := range []bool{false, true} {
+		b := bakeTrial{control: o, service: &control.Service{Name: "web"}, Bake: &control.Bake{Split: split}}
+		old, new := b.waiting()
+		if compared := old.Count() == 1; compared != split || new.Count() != 1 {
+			t.Errorf("split %v: %d wait at the old one, %d at the new one", split, old.Count(), new.Count())
+		}
+	}
+}
 
 // Probe is answered at once, by both releases as by the ones that they are.
 func (o *oven) Probe(_ context.Context, _, pool string, _ *proxy.Figures, what *proxy.Probe) {

@@ -11,6 +11,8 @@ import (
 // SplitControl is what ends splits.
 type SplitControl interface {
 	SplitFigures(service string) (old, new judge.Sample)
+	Waiting(service, pool string) judge.Histogram
+	Prober
 	EndSplit(ctx context.Context, service string, id uint64, why string) (*control.Operation, error)
 }
 
@@ -33,6 +35,8 @@ func splitTrial(c SplitControl, svc *control.Service) Trial {
 		ID: svc.Name + "/split/" + strconv.FormatUint(id, 10), Rules: svc.SplitRules(),
 		Figures: func() (old, new judge.Sample) { return c.SplitFigures(svc.Name) },
 		Health:  func() (old, new judge.Health) { return svc.Standing(svc.Live), svc.Standing(pool) },
+		Waiting: func() (old, new judge.Histogram) { return c.Waiting(svc.Name, svc.Live), c.Waiting(svc.Name, pool) },
+		Probing: probesOf(c, svc, svc.Live, pool),
 		Worse:   func(ctx context.Context, v judge.Verdict) { c.EndSplit(ctx, svc.Name, id, v.Why) },
 		Over:    func(judge.Verdict) {},
 	}
