@@ -92,7 +92,10 @@ func inheritedRefusesNobody(t *testing.T, p protocol) {
 		_, err := h.ask(s, "/slow")
 		inside <- err
 	}()
-	s.waitFor("the slow request is inside", func() bool { return len(s.proxy.Ledger.Inside()) == 1 })
+	s.waitFor("the slow request is inside, and no other", func() bool {
+		all := s.proxy.Ledger.Inside()
+		return len(all) == 1 && all[0].Path == "/slow"
+	})
 	drained := make(chan drain.Report, 1)
 	go func() {
 		drained <- first.Drain(context.Background(), 10*time.Millisecond, drain.Policy{Timeout: time.Minute, Stream: time.Minute, WebSocket: time.Minute})
