@@ -50,7 +50,12 @@ func (c *Controller) awaits(ctx context.Context, until time.Time) bool {
 	if !c.opts.Now().Add(lookAgain).Before(until) {
 		return false
 	}
-	timer := time.NewTimer(lookAgain)
+	return c.lull(ctx, lookAgain)
+}
+
+// lull lets a while go by, and reports whether it did: neither ctx nor the Controller ended meanwhile.
+func (c *Controller) lull(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

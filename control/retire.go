@@ -126,15 +126,7 @@ func (c *Controller) awaitBlockers(ctx context.Context, until time.Time) bool {
 	if left <= 0 {
 		return false
 	}
-	timer := time.NewTimer(min(left, blockersEvery))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-	case <-c.ctx.Done():
-	}
-	return false
+	return c.lull(ctx, min(left, blockersEvery))
 }
 
 func (svc *Service) retired(release string) bool { return svc.Retired.has(release) }
