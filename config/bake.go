@@ -100,20 +100,7 @@ func (v value) share(to *float64, low, high float64) {
 
 // factor reads how many times as much something may be.
 func (v value) factor(to *float64) {
-	const most = 1000
-	text, ok := v.text()
-	if !ok {
-		return
-	}
-	n, err := strconv.ParseFloat(text, 64)
-	switch {
-	case err != nil || math.IsNaN(n):
-		v.refuse("write a number as 1.25", "%s is %s, which is not a number", v.title(), show(text))
-	case n < 1 || n > most:
-		v.refuse("write a number from 1 to 1000, as 1.25", "%s is %s, which is out of range", v.title(), show(text))
-	default:
-		*to = n
-	}
+	v.number(to, 1, 1000, "write a number as 1.25", "write a number from 1 to 1000, as 1.25")
 }
 
 // checkBake refuses to bake where there is no other pool to go back to.

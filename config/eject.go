@@ -92,7 +92,11 @@ func (v value) failures(to *[]StatusRange) {
 
 // times reads how many times as much something may be. Below two, one half of the servers is too slow for the other.
 func (v value) times(to *float64) {
-	const least, most = 2, 1000
+	v.number(to, 2, 1000, "write a number as 4 or 2.5, or off", "write a number from 2 to 1000, or off")
+}
+
+// number reads one that may have a fraction. fix says how to write one, and inRange which ones are taken.
+func (v value) number(to *float64, least, most float64, fix, inRange string) {
 	text, ok := v.text()
 	if !ok {
 		return
@@ -100,9 +104,9 @@ func (v value) times(to *float64) {
 	n, err := strconv.ParseFloat(text, 64)
 	switch {
 	case err != nil || math.IsNaN(n):
-		v.refuse("write a number as 4 or 2.5, or off", "%s is %s, which is not a number", v.title(), show(text))
+		v.refuse(fix, "%s is %s, which is not a number", v.title(), show(text))
 	case n < least || n > most:
-		v.refuse("write a number from 2 to 1000, or off", "%s is %s, which is out of range", v.title(), show(text))
+		v.refuse(inRange, "%s is %s, which is out of range", v.title(), show(text))
 	default:
 		*to = n
 	}
